@@ -1,0 +1,215 @@
+#include "core/parallel.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "core/check.h"
+
+namespace galvan {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long an idle worker stays awake: first in a tight spin that sees new work within 0.1 us, then giving
+// its processor to whoever wants it between two looks, then asleep.
+constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr auto kAwake = std::chrono::milliseconds(2);
+constexpr int kLooksPerClock = 32;
+
+// True inside a task, and always in a worker.
+thread_local bool inside_task = false;
+
+int processors() {
+  cpu_set_t set;
+  const int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+  return count < 1 ? 1 : count > 1024 ? 1024 : count;
+}
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Looks until `done` holds: tightly for kSpin (not at all where threads outnumber processors, for then the
+// one waited for may need ours), then yielding. False when `limit` has passed.
+template <class Done>
+bool wait_awake(bool spin, Clock::duration limit, const Done& done) {
+  const auto start = Clock::now();
+  for (;;) {
+    for (int look = 0; look < kLooksPerClock; ++look) {
+      if (done()) return true;
+      pause();
+    }
+    const auto waited = Clock::now() - start;
+    if (waited > limit) return false;
+    if (!spin || waited > kSpin) sched_yield();
+  }
+}
+
+// A region is open while `region_` is odd. A worker that sees an open region enters by counting itself in
+// `active_` and then looking again: the caller first closes the region and then waits for active_ to be 0, so
+// either the worker sees the region closed and leaves, or the caller sees the worker and waits for it (both
+// orders need sequential consistency). So a region never waits for a worker that has not woken yet: the
+// caller does its tasks.
+class Pool {
+ public:
+  Pool() : count_(processors()) {}
+
+  int count() const { return count_.load(std::memory_order_relaxed); }
+
+  void resize(int count) {
+    std::lock_guard lock(mutex_);
+    if (count == this->count()) return;
+    join();
+    count_.store(count, std::memory_order_relaxed);
+  }
+
+  // The workers end; a later region starts them again.
+  void stop() {
+    std::lock_guard lock(mutex_);
+    join();
+  }
+
+  void run(int64_t tasks, FunctionRef<void(int64_t)> body) {
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) {  // another thread of the program is using the pool
+      for (int64_t task = 0; task < tasks; ++task) body(task);
+      return;
+    }
+    if (!started_) start();
+    body_ = &body;
+    tasks_ = tasks;
+    next_.store(0, std::memory_order_relaxed);
+    region_.fetch_add(1);
+    region_.notify_all();
+
+    inside_task = true;
+    work();
+    inside_task = false;
+
+    region_.fetch_add(1);
+    wait_awake(spin_, Clock::duration::max(), [&] { return active_.load() == 0; });
+    if (failed_.load(std::memory_order_relaxed)) {
+      failed_.store(false, std::memory_order_relaxed);
+      const std::exception_ptr error = std::move(error_);
+      error_ = nullptr;
+      std::rethrow_exception(error);
+    }
+  }
+
+ private:
+  // Takes tasks of the open region until there are none. The first exception ends the region early.
+  void work() {
+    for (;;) {
+      const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
+      if (task >= tasks_) return;
+      try {
+        (*body_)(task);
+      } catch (...) {
+        if (!failed_.exchange(true)) error_ = std::current_exception();
+        next_.store(tasks_, std::memory_order_relaxed);
+      }
+    }
+  }
+
+  void worker() {
+    inside_task = true;
+    uint32_t done = 0;  // the region this worker has been through
+    for (;;) {
+      uint32_t region = 0;
+      const auto new_region = [&] {
+        region = region_.load();
+        return (region % 2 == 1 && region != done) || stop_.load(std::memory_order_relaxed);
+      };
+      while (!wait_awake(spin_, kAwake, new_region)) region_.wait(region);
+      if (stop_.load(std::memory_order_relaxed)) return;
+      active_.fetch_add(1);
+      if (region_.load() == region) work();
+      active_.fetch_sub(1);
+      done = region;
+    }
+  }
+
+  void start() {
+    started_ = true;
+    spin_ = count() <= processors();
+    try {
+      while (static_cast<int>(workers_.size()) + 1 < count()) workers_.emplace_back([this] { worker(); });
+    } catch (const std::system_error&) {  // the system gives no more threads: go on with those there are
+    }
+  }
+
+  void join() {
+    stop_.store(true);
+    region_.fetch_add(2);  // a new value, still closed: wakes the sleepers
+    region_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+    stop_.store(false);
+    started_ = false;
+  }
+
+  std::mutex mutex_;  // held by the caller of a region, and while workers start and end
+  std::atomic<int> count_;
+  bool started_ = false;
+  bool spin_ = true;
+  std::vector<std::thread> workers_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
+
+  // What changes with every region, each on a cache line of its own.
+  alignas(64) std::atomic<uint32_t> region_{0};
+  const FunctionRef<void(int64_t)>* body_ = nullptr;
+  int64_t tasks_ = 0;
+  alignas(64) std::atomic<int64_t> next_{0};
+  alignas(64) std::atomic<int> active_{0};
+};
+
+// Never destroyed, so that destructors of statics may still compute; its workers end at exit. A forked child
+// has none of its parent's threads and gets a pool of its own.
+Pool*& pool_slot() {
+  static Pool* pool = [] {
+    std::atexit([] {
+      if (!inside_task) pool_slot()->stop();  // exit() called by a task cannot wait for that task
+    });
+    pthread_atfork(nullptr, nullptr, [] {
+      const int count = pool_slot()->count();
+      pool_slot() = new Pool;
+      pool_slot()->resize(count);
+    });
+    return new Pool;
+  }();
+  return pool;
+}
+
+}  // namespace
+
+void set_threads(int count) {
+  check(count >= 1 && count <= 1024, "set_threads: expected 1 to 1024 threads, got ", count);
+  check(!inside_task, "set_threads: called inside a task of parallel_for");
+  pool_slot()->resize(count);
+}
+
+int threads() { return pool_slot()->count(); }
+
+void parallel_for(int64_t tasks, FunctionRef<void(int64_t task)> body) {
+  Pool& pool = *pool_slot();
+  if (tasks <= 1 || inside_task || pool.count() == 1) {
+    for (int64_t task = 0; task < tasks; ++task) body(task);
+  } else {
+    pool.run(tasks, body);
+  }
+}
+
+}  // namespace galvan
