@@ -1,0 +1,30 @@
+// The golden inputs are what Python made: three elements of a few seeds, and a whole op computed by hand.
+#include "golden.h"
+
+#include <doctest/doctest.h>
+
+using namespace galvan;
+
+TEST_CASE("golden inputs equal the ones that PyTorch was given") {
+  // python3 -c 'from inputs import *; print(numbers(real((4,), 7)), numbers(integer((6,), 11, 17)))'
+  CHECK(golden_input(4, 7) == std::vector<double>{-0.9022608413361013, -0.9370856103487313,
+                                                  0.21088476572185755, 0.25390073331072927});
+  CHECK(golden_integers(6, 11, 17) == std::vector<int32_t>{0, 9, 6, 13, 15, 3});
+}
+
+TEST_CASE("golden cases hold what their op answers") {
+  for (const GoldenCase& c : golden_cases("mul")) {
+    if (c.name != "mul same shape") continue;
+    REQUIRE(c.inputs.size() == 2);
+    REQUIRE(c.outputs.size() == 1);
+    const GoldenInput &a = c.inputs[0], &b = c.inputs[1];
+    const GoldenOutput& y = c.outputs[0];
+    CHECK(y.shape == std::vector<int64_t>{3, 5, 2});
+    for (size_t i = 0; i < y.values.size(); ++i) {
+      CHECK(y.values[i] == a.values[i] * b.values[i]);
+      CHECK(a.grad[i] == y.upstream[i] * b.values[i]);
+      CHECK(b.grad[i] == y.upstream[i] * a.values[i]);
+    }
+  }
+  CHECK_THROWS_WITH_AS(golden_cases("nonsense"), "golden_cases: ops.json has no case for nonsense", Error);
+}
