@@ -2,8 +2,8 @@
 //
 //   check(a.size(1) == b.size(0), "matmul: inner dimensions differ, ", a.shape(), " @ ", b.shape());
 //
-// The parts are anything that prints to a stream; they are put together only when the check fails. A mistake of
-// our own is an assert().
+// The parts are anything that prints to a stream; they are put together only when the check fails. A mistake
+// of our own is an assert().
 #pragma once
 
 #include <sstream>

@@ -1,13 +1,14 @@
 // One thread pool for the whole process.
 //
-// parallel_for(tasks, body) calls body(0), ..., body(tasks - 1), each once, on the pool's threads, and returns
-// when all are done. Which thread runs which task is not determined, so a body must write only what belongs to its
-// task. How work is cut into tasks must depend on shapes alone, never on threads(): that is what makes results equal
-// bit for bit for every number of threads.
+// parallel_for(tasks, body) calls body(0), ..., body(tasks - 1), each once, on the pool's threads, and
+// returns when all are done. Which thread runs which task is not determined, so a body must write only what
+// belongs to its task. How work is cut into tasks must depend on shapes alone, never on threads(): that is
+// what makes results equal bit for bit for every number of threads.
 //
-// Workers spin between regions while a training step runs (a sleeping worker takes about 50 us to wake, as long as
-// a whole layer of a tiny model) and sleep when nothing has come for a while. Called from inside a task, parallel_for
-// runs its tasks in the calling thread. The first exception thrown by a task is rethrown by parallel_for.
+// Workers spin between regions while a training step runs (a sleeping worker takes about 50 us to wake, as
+// long as a whole layer of a tiny model) and sleep when nothing has come for a while. Called from inside a
+// task, parallel_for runs its tasks in the calling thread. The first exception thrown by a task is rethrown
+// by parallel_for.
 #pragma once
 
 #include <cstdint>
@@ -34,14 +35,15 @@ class FunctionRef<R(Args...)> {
   R (*call_)(const void*, Args...);
 };
 
-// How many threads work in a parallel_for, the calling one counted: 1 or more. At first the number of processors
-// this process may use. Throws Error when not in 1..1024. Not to be called inside a task.
+// How many threads work in a parallel_for, the calling one counted: 1 or more. At first the number of
+// processors this process may use. Throws Error when not in 1..1024. Not to be called inside a task.
 void set_threads(int count);
 int threads();
 
 void parallel_for(int64_t tasks, FunctionRef<void(int64_t task)> body);
 
-// The same over the pieces [begin, end) of 0..n, each `grain` long but the last. Runs inline when there is only one.
+// The same over the pieces [begin, end) of 0..n, each `grain` long but the last. Runs inline when there is
+// only one.
 template <class F>
 void parallel_ranges(int64_t n, int64_t grain, const F& body) {
   const int64_t tasks = (n + grain - 1) / grain;

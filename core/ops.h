@@ -1,0 +1,232 @@
+// Every public op, with its maths in a line. Those with a backward are differentiable in every floating-point
+// input.
+//
+// Binary ops broadcast after NumPy's rules. Both inputs must have one dtype and one device: nothing is
+// promoted silently. kOpTypes (below) says which op takes which dtype; what it does not take is an error.
+// Dimensions may be negative. An error names the op and the facts: "matmul: inner dimensions differ, [2, 3] @
+// [4, 5]".
+//
+// Letters: B batch, T time, H heads, D head size, C channels, V vocabulary, N rows.
+#pragma once
+
+#include <limits>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace galvan {
+
+// --- pointwise, two inputs
+// ---------------------------------------------------------------------------------------
+Tensor add(const Tensor& a, const Tensor& b);  // a + b
+Tensor sub(const Tensor& a, const Tensor& b);  // a - b
+Tensor mul(const Tensor& a, const Tensor& b);  // a b
+Tensor div(const Tensor& a, const Tensor& b);  // a / b
+Tensor maximum(const Tensor& a,
+               const Tensor& b);  // max(a, b); where equal, each gets half of the gradient; NaN wins
+Tensor minimum(const Tensor& a, const Tensor& b);  // min(a, b); likewise
+Tensor pow(const Tensor& x, double exponent);      // x^p;  dx = p x^(p-1) dy
+Tensor add(const Tensor& x, double c);             // x + c
+Tensor mul(const Tensor& x, double c);             // c x
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator+(const Tensor& x, double c) { return add(x, c); }
+inline Tensor operator-(const Tensor& x, double c) { return add(x, -c); }
+inline Tensor operator*(const Tensor& x, double c) { return mul(x, c); }
+inline Tensor operator/(const Tensor& x, double c) { return mul(x, 1.0 / c); }
+
+// --- pointwise, one input
+// ----------------------------------------------------------------------------------------
+Tensor neg(const Tensor& x);   // -x
+Tensor exp(const Tensor& x);   // e^x;         dx = y dy
+Tensor log(const Tensor& x);   // ln x;        dx = dy / x
+Tensor sqrt(const Tensor& x);  // x^(1/2);     dx = dy / (2 y)
+Tensor abs(const Tensor& x);   // |x|;         dx = sign(x) dy, 0 at 0
+Tensor clamp(const Tensor& x, double low,
+             double high);        // min(max(x, low), high);  dx = dy where low <= x <= high
+Tensor relu(const Tensor& x);     // max(x, 0)
+Tensor silu(const Tensor& x);     // x sigmoid(x)
+Tensor tanh(const Tensor& x);     // dx = (1 - y^2) dy
+Tensor sigmoid(const Tensor& x);  // 1 / (1 + e^-x);  dx = y (1 - y) dy
+enum class Gelu { tanh, exact };
+// tanh: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); exact: x Phi(x). Hendrycks & Gimpel, arXiv:1606.08415.
+Tensor gelu(const Tensor& x, Gelu form = Gelu::tanh);
+
+// --- comparisons (bool, no gradient) and selection
+// ---------------------------------------------------------------
+Tensor eq(const Tensor& a, const Tensor& b);
+Tensor ne(const Tensor& a, const Tensor& b);
+Tensor lt(const Tensor& a, const Tensor& b);
+Tensor le(const Tensor& a, const Tensor& b);
+Tensor gt(const Tensor& a, const Tensor& b);
+Tensor ge(const Tensor& a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);  // condition ? a : b, all broadcast
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);    // mask ? value : x
+Tensor tril(const Tensor& x, int64_t diagonal = 0);  // x[.., i, j] where j <= i + diagonal, else 0
+
+// --- reductions: over the dims named, over all when none is
+// ------------------------------------------------------
+struct Over {
+  std::vector<int> dims = {};
+  bool keepdim = false;
+};
+Tensor sum(const Tensor& x, const Over& over = {});
+Tensor mean(const Tensor& x, const Over& over = {});
+// The largest; its gradient is shared equally among ties.
+Tensor max(const Tensor& x, const Over& over = {});
+// The index (i32) of the first largest along one dim, or in the flattened tensor when none is named. No
+// gradient.
+Tensor argmax(const Tensor& x, std::optional<int> dim = {}, bool keepdim = false);
+// sum (x - mean)^2 / (n - correction)
+Tensor var(const Tensor& x, const Over& over = {}, int64_t correction = 1);
+// Sums the dimensions along which `shape` was broadcast to x's shape: the backward of a broadcast.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+
+// --- matrix products
+// ---------------------------------------------------------------------------------------------
+struct MatmulOptions {
+  bool transpose_a = false;  // swap the last two dimensions, without a copy
+  bool transpose_b = false;
+};
+// [.., M, K] @ [.., K, N] -> [.., M, N]; leading dimensions broadcast.  da = dy b^T, db = a^T dy
+Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
+// x [.., in], weight [out, in], bias [out] or undefined -> [.., out]: y = x weight^T + bias
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// --- rows: over the last dimension
+// -------------------------------------------------------------------------------
+Tensor softmax(const Tensor& x);      // y_j = e^(x_j - m) / sum_k e^(x_k - m);  dx = y (dy - sum_k y_k dy_k)
+Tensor log_softmax(const Tensor& x);  // y_j = x_j - m - ln sum_k e^(x_k - m);   dx = dy - e^y sum_k dy_k
+// y = (x - mean) / sqrt(var + eps) * weight + bias, var without correction; weight and bias [C] or undefined.
+// Ba, Kiros, Hinton, arXiv:1607.06450.
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+// y = x / sqrt(mean(x^2) + eps) * weight. Zhang & Sennrich, arXiv:1910.07467.
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-5);
+
+// --- fused: one pass over memory instead of several; each equals the composition in its line
+// ---------------------
+struct AddNorm {
+  Tensor sum;     // x + residual
+  Tensor normed;  // norm(sum)
+};
+AddNorm add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& weight, const Tensor& bias,
+                       double eps = 1e-5);
+AddNorm add_rms_norm(const Tensor& x, const Tensor& residual, const Tensor& weight, double eps = 1e-5);
+Tensor bias_gelu(const Tensor& x, const Tensor& bias, Gelu form = Gelu::tanh);  // gelu(x + bias), bias [C]
+Tensor silu_mul(const Tensor& gate, const Tensor& up);  // silu(gate) * up (SwiGLU, arXiv:2002.05202)
+
+// --- loss
+// --------------------------------------------------------------------------------------------------------
+enum class Reduction { mean, sum, none };
+struct CrossEntropyOptions {
+  int64_t ignore_index = -100;            // rows with this target count for nothing
+  double label_smoothing = 0.0;           // in [0, 1]: mixes the target with the uniform distribution
+  Reduction reduction = Reduction::mean;  // mean: over the rows that are not ignored (NaN when all are)
+};
+// logits [.., V], targets [..] i32 -> scalar, or [..] for `none`.  loss = -sum_v t_v log_softmax(logits)_v.
+// Probabilities are never stored: the backward recomputes them from one number a row.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options = {});
+
+// --- indexing and joining
+// ---------------------------------------------------------------------------------------- weight [V, C],
+// indices [..] i32 -> [.., C]. The gradient sums rows in a fixed order. Indices out of range are an error.
+Tensor embedding(const Tensor& weight, const Tensor& indices);
+// y[i][j] = x[i][index[i][j]] for dim = 1: index (i32) has x's rank and, outside `dim`, at most its sizes.
+Tensor gather(const Tensor& x, int dim, const Tensor& index);
+Tensor index_select(const Tensor& x, int dim, const Tensor& index);  // index [n] i32: those slices along dim
+Tensor cat(const std::vector<Tensor>& xs, int dim = 0);
+Tensor stack(const std::vector<Tensor>& xs, int dim = 0);
+std::vector<Tensor> split(const Tensor& x, int64_t size,
+                          int dim = 0);  // views of `size` each, the last may be smaller
+
+// --- transformer
+// ------------------------------------------------------------------------------------------------- Zeroes
+// each element with probability p and scales the others by 1/(1-p). The mask is a function of RandomContext
+// (core/random.h); it is not stored. p in [0, 1). Srivastava et al., JMLR 2014.
+Tensor dropout(const Tensor& x, double p);
+// Rotary position embedding, x [.., T, D], D even: pairs (x_i, x_(i+D/2)) are rotated by (t + position)
+// theta^(-2i/D). Su et al., arXiv:2104.09864, in the half-split layout of Llama's published weights.
+Tensor rope(const Tensor& x, int64_t position = 0, double theta = 10000.0);
+struct AttentionOptions {
+  bool causal = true;                // query t sees keys up to t + (keys - queries)
+  std::optional<double> scale = {};  // 1/sqrt(D) by default
+};
+// q [B, H, Tq, D], k and v [B, G, Tk, D] with G dividing H (grouped queries) -> [B, H, Tq, D].
+// softmax(scale q k^T + mask) v without ever storing Tq x Tk: Dao et al., arXiv:2205.14135. The result's
+// memory is laid out as [B, Tq, H, D], so that transposing and merging the heads costs nothing.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options = {});
+// The same, read from one packed projection: qkv [B, T, (H + 2 G) D] -> [B, T, H D].
+Tensor packed_attention(const Tensor& qkv, int64_t heads, int64_t kv_heads, AttentionOptions options = {});
+
+// --- which op takes which dtype
+// ----------------------------------------------------------------------------------
+struct OpTypes {
+  std::string_view op;
+  DTypes takes;
+};
+inline constexpr OpTypes kOpTypes[] = {
+    {"copy", kAnyType},
+    {"fill", kAnyType},
+    {"add", kNumbers},
+    {"sub", kNumbers},
+    {"mul", kNumbers},
+    {"div", kFloating},
+    {"maximum", kNumbers},
+    {"minimum", kNumbers},
+    {"pow", kFloating},
+    {"neg", kNumbers},
+    {"exp", kFloating},
+    {"log", kFloating},
+    {"sqrt", kFloating},
+    {"abs", kNumbers},
+    {"clamp", kNumbers},
+    {"relu", kFloating},
+    {"silu", kFloating},
+    {"tanh", kFloating},
+    {"sigmoid", kFloating},
+    {"gelu", kFloating},
+    {"eq", kAnyType},
+    {"ne", kAnyType},
+    {"lt", kNumbers},
+    {"le", kNumbers},
+    {"gt", kNumbers},
+    {"ge", kNumbers},
+    {"where", kAnyType},
+    {"masked_fill", kAnyType},
+    {"tril", kAnyType},
+    {"sum", kNumbers},
+    {"mean", kFloating},
+    {"max", kNumbers},
+    {"argmax", kNumbers},
+    {"var", kFloating},
+    {"matmul", kFloating},
+    {"linear", kFloating},
+    {"softmax", kFloating},
+    {"log_softmax", kFloating},
+    {"layer_norm", kFloating},
+    {"rms_norm", kFloating},
+    {"bias_gelu", kFloating},
+    {"silu_mul", kFloating},
+    {"cross_entropy", kFloating},
+    {"embedding", kFloating},
+    {"gather", kAnyType},
+    {"index_select", kAnyType},
+    {"cat", kAnyType},
+    {"dropout", kFloating},
+    {"rope", kFloating},
+    {"attention", kFloating},
+};
+
+// The dtypes of an op; none for a name that is not in the table.
+constexpr DTypes types_of(std::string_view op) {
+  for (const OpTypes& row : kOpTypes)
+    if (row.op == op) return row.takes;
+  return {};
+}
+
+}  // namespace galvan

@@ -1,0 +1,23 @@
+#include "core/random.h"
+
+#include "core/check.h"
+
+namespace galvan {
+
+RandomContext& RandomContext::current() {
+  thread_local RandomContext context;
+  return context;
+}
+
+void RandomContext::begin(uint64_t seed, uint32_t step, uint32_t micro_step) {
+  check(micro_step < 65536, "random: micro-step ", micro_step, " is over 65535");
+  next_ = {.seed = seed, .stream = 0, .step = step, .micro_step = micro_step};
+}
+
+RandomStream RandomContext::next() {
+  const RandomStream stream = next_;
+  ++next_.stream;
+  return stream;
+}
+
+}  // namespace galvan
