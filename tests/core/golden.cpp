@@ -28,3 +28,18 @@ TEST_CASE("golden cases hold what their op answers") {
   }
   CHECK_THROWS_WITH_AS(golden_cases("nonsense"), "golden_cases: ops.json has no case for nonsense", Error);
 }
+
+TEST_CASE("golden tensors are read from safetensors") {
+  // The f32 run ends near the f64 one, and none of these biases stays or becomes zero.
+  const std::string name = "transformer.h.1.mlp.c_fc.bias";
+  const std::vector<double> wide = golden_tensor("training.safetensors", "gpt2/f64/sgd/" + name);
+  const std::vector<double> narrow = golden_tensor("training.safetensors", "gpt2/f32/sgd/" + name);
+  REQUIRE(wide.size() == 64);
+  REQUIRE(narrow.size() == 64);
+  for (size_t i = 0; i < wide.size(); ++i) {
+    CHECK(wide[i] != 0.0);
+    CHECK(std::fabs(wide[i] - narrow[i]) < 5e-6);
+  }
+  CHECK_THROWS_WITH_AS(golden_tensor("training.safetensors", "x"),
+                       "golden_tensor: training.safetensors has no x", Error);
+}

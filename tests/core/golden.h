@@ -1,4 +1,4 @@
-// Golden values: what PyTorch answered, kept in tests/golden/*.json, and the inputs it was given.
+// Golden values: what PyTorch answered, kept in tests/golden/, and the inputs it was given.
 //
 //   for (const GoldenCase& c : golden_cases("softmax")) { ... c.inputs[0].values ... c.attributes["dim"] ...
 //   }
@@ -83,6 +83,30 @@ inline std::vector<double> golden_numbers(const nlohmann::json& list) {
     out.push_back(x.is_number() ? x.get<double>() : x == "inf" ? inf : x == "-inf" ? -inf : std::nan(""));
   }
   return out;
+}
+
+// One tensor, F64 or F32, of the safetensors file tests/golden/<file>, widened to f64.
+inline std::vector<double> golden_tensor(const std::string& file, const std::string& name) {
+  const std::string path = std::string(GALVAN_SOURCE_DIR) + "/tests/golden/" + file;
+  std::ifstream in(path, std::ios::binary);
+  uint64_t header_size = 0;
+  in.read(reinterpret_cast<char*>(&header_size), sizeof header_size);
+  check(in.good(), "golden_tensor: cannot read ", path);
+  std::string text(header_size, ' ');
+  in.read(text.data(), static_cast<std::streamsize>(header_size));
+  const nlohmann::json header = nlohmann::json::parse(text);
+  check(header.contains(name), "golden_tensor: ", file, " has no ", name);
+  const nlohmann::json& entry = header.at(name);
+  const int64_t begin = entry.at("data_offsets")[0], end = entry.at("data_offsets")[1];
+  in.seekg(static_cast<std::streamoff>(sizeof header_size + header_size) + begin);
+  if (entry.at("dtype") == "F64") {
+    std::vector<double> out((end - begin) / sizeof(double));
+    in.read(reinterpret_cast<char*>(out.data()), end - begin);
+    return out;
+  }
+  std::vector<float> narrow((end - begin) / sizeof(float));
+  in.read(reinterpret_cast<char*>(narrow.data()), end - begin);
+  return {narrow.begin(), narrow.end()};
 }
 
 inline int64_t golden_count(const std::vector<int64_t>& shape) {
