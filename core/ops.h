@@ -152,6 +152,10 @@ Tensor dropout(const Tensor& x, double p);
 // Rotary position embedding, x [.., T, D], D even: pairs (x_i, x_(i+D/2)) are rotated by (t + position)
 // theta^(-2i/D). Su et al., arXiv:2104.09864, in the half-split layout of Llama's published weights.
 Tensor rope(const Tensor& x, int64_t position = 0, double theta = 10000.0);
+// The same, of the queries and keys in one packed projection: qkv [B, T, (H + 2 G) D], its values are copied
+// as they are.
+Tensor packed_rope(const Tensor& qkv, int64_t heads, int64_t kv_heads, int64_t position = 0,
+                   double theta = 10000.0);
 struct AttentionOptions {
   bool causal = true;                // query t sees keys up to t + (keys - queries)
   std::optional<double> scale = {};  // 1/sqrt(D) by default
