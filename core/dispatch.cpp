@@ -11,6 +11,8 @@ std::string list_of(DTypes types) {
 
 void check_defined(const char* op, const Tensor& x) { check(x.defined(), op, ": got an undefined tensor"); }
 
+Tensor dense(const Tensor& x) { return x.is_contiguous() ? x : x.detach().contiguous(); }
+
 void check_same_kind(const char* op, const Tensor& a, const Tensor& b) {
   check_defined(op, a);
   check_defined(op, b);

@@ -65,4 +65,8 @@ void check_same_kind(const char* op, const Tensor& a, const Tensor& b);
 // Throws "OP: got an undefined tensor".
 void check_defined(const char* op, const Tensor& x);
 
+// x's values as a kernel that takes no strides wants them: dense, outside the graph; x itself where it is
+// dense.
+Tensor dense(const Tensor& x);
+
 }  // namespace galvan

@@ -17,11 +17,20 @@ void strided_copy(Cpu, const From* x, const Strides& x_strides, To* y, const Str
 template <class T>
 void fill(Cpu, T* y, const Strides& strides, const Shape& shape, T value);
 
-// --- pointwise
+// --- pointwise (F: a struct of core/pointwise.h)
 // ---------------------------------------------------------------------------------------------------
+template <class F, class T>
+void unary(Cpu, F f, const T* x, T* y, int64_t n);
+// y dense, of `shape`, to which a's and b's strides are broadcast
+template <class F, class T, class Y>
+void binary(Cpu, F f, const T* a, const Strides& a_strides, const T* b, const Strides& b_strides, Y* y,
+            const Shape& shape);
 
-// --- reductions
+// --- reductions of x [outer, length, inner] to y [outer, inner]
 // --------------------------------------------------------------------------------------------------
+template <class T>
+void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
+         double scale);  // y = scale sum x
 
 // --- rows: softmax, norms, cross-entropy
 // -------------------------------------------------------------------------

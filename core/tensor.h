@@ -171,6 +171,9 @@ struct TensorImpl {
 // A view of the same storage, outside the graph.
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset);
 
+// The strides with which x reads as `shape`, to which it broadcasts: 0 where an element repeats.
+Strides broadcast_strides(const Tensor& x, const Shape& shape);
+
 // Notes an in-place write to x; throws when autograd is tracking x.
 void note_write(const char* op, const Tensor& x);
 

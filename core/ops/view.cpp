@@ -123,15 +123,19 @@ Tensor Tensor::select(int dim, int64_t index) const {
   return slice(dim, index, index + 1).squeeze(dim);
 }
 
+Strides broadcast_strides(const Tensor& x, const Shape& shape) {
+  Strides steps = shape;
+  const int added = shape.rank() - x.rank();
+  for (int i = 0; i < shape.rank(); ++i)
+    steps[i] = i < added || x.shape()[i - added] != shape[i] ? 0 : x.strides()[i - added];
+  return steps;
+}
+
 Tensor Tensor::expand(const Shape& target) const {
   check_defined("expand", *this);
   check(broadcast("expand", shape(), target) == target, "expand: shape ", shape(), " does not broadcast to ",
         target);
-  Strides steps = target;
-  const int added = target.rank() - rank();
-  for (int i = 0; i < target.rank(); ++i)
-    steps[i] = i < added || shape()[i - added] != target[i] ? 0 : strides()[i - added];
-  return record("expand", make_view(*this, target, steps, impl_->offset), {*this},
+  return record("expand", make_view(*this, target, broadcast_strides(*this, target), impl_->offset), {*this},
                 [from = shape()](const Tensor& dy, Needs) -> Grads { return {sum_to(dy, from)}; });
 }
 

@@ -1,0 +1,33 @@
+// What the pointwise ops share: from tensors to the kernels `unary` and `binary`.
+#pragma once
+
+#include "core/autograd.h"
+#include "core/kernels.h"
+#include "core/pointwise.h"
+
+namespace galvan {
+
+// f(x), not recorded.
+template <OpName kOp, class F>
+Tensor map(const Tensor& x, F f) {
+  check_defined(kOp.text, x);
+  Tensor y = Tensor::empty_like(x);
+  const Tensor in = dense(x);
+  dispatch<kOp>(x, [&]<class T>(auto on) { unary<F, T>(on, f, in.data<T>(), y.data<T>(), x.numel()); });
+  return y;
+}
+
+// f(a, b) after broadcasting, not recorded.
+template <OpName kOp, class F>
+Tensor map(const Tensor& a, const Tensor& b, F f) {
+  check_same_kind(kOp.text, a, b);
+  const Shape shape = broadcast(kOp.text, a.shape(), b.shape());
+  Tensor y = Tensor::empty(shape, {.dtype = a.dtype(), .device = a.device()});
+  const Strides a_strides = broadcast_strides(a, shape), b_strides = broadcast_strides(b, shape);
+  dispatch<kOp>(a, [&]<class T>(auto on) {
+    binary<F, T, T>(on, f, a.data<T>(), a_strides, b.data<T>(), b_strides, y.data<T>(), shape);
+  });
+  return y;
+}
+
+}  // namespace galvan

@@ -1,0 +1,66 @@
+// add, sub, mul, div, and their scalar forms. A gradient of a broadcast operand is summed back to its shape.
+#include "core/ops/pointwise.h"
+
+namespace galvan {
+namespace {
+
+// A scalar must be expressible in x's dtype: an i32 tensor takes whole numbers.
+void check_scalar(const char* op, const Tensor& x, double c) {
+  check_defined(op, x);
+  check(x.dtype() != DType::i32 || c == static_cast<double>(static_cast<int32_t>(c)), op, ": ", c,
+        " is not a whole number that fits i32");
+}
+
+}  // namespace
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  return record("add", map<"add">(a, b, Add()), {a, b},
+                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
+                  return {needs[0] ? sum_to(dy, a) : Tensor(), needs[1] ? sum_to(dy, b) : Tensor()};
+                });
+}
+
+Tensor sub(const Tensor& a, const Tensor& b) {
+  return record("sub", map<"sub">(a, b, Sub()), {a, b},
+                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
+                  return {needs[0] ? sum_to(dy, a) : Tensor(), needs[1] ? neg(sum_to(dy, b)) : Tensor()};
+                });
+}
+
+// da = b dy, db = a dy
+Tensor mul(const Tensor& a, const Tensor& b) {
+  return record("mul", map<"mul">(a, b, Mul()), {a, b},
+                [a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
+                  return {needs[0] ? sum_to(mul(dy, b), a->shape()) : Tensor(),
+                          needs[1] ? sum_to(mul(dy, a), b->shape()) : Tensor()};
+                });
+}
+
+// da = dy / b, db = -dy a / b^2
+Tensor div(const Tensor& a, const Tensor& b) {
+  return record("div", map<"div">(a, b, Div()), {a, b},
+                [a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
+                  const Tensor da = div(dy, b);
+                  return {needs[0] ? sum_to(da, a->shape()) : Tensor(),
+                          needs[1] ? neg(sum_to(mul(da, div(a, b)), b->shape())) : Tensor()};
+                });
+}
+
+Tensor add(const Tensor& x, double c) {
+  check_scalar("add", x, c);
+  return record("add", map<"add">(x, AddScalar{c}), {x},
+                [](const Tensor& dy, Needs) -> Grads { return {dy}; });
+}
+
+Tensor mul(const Tensor& x, double c) {
+  check_scalar("mul", x, c);
+  return record("mul", map<"mul">(x, MulScalar{c}), {x},
+                [c](const Tensor& dy, Needs) -> Grads { return {mul(dy, c)}; });
+}
+
+Tensor neg(const Tensor& x) {
+  return record("neg", map<"neg">(x, MulScalar{-1.0}), {x},
+                [](const Tensor& dy, Needs) -> Grads { return {neg(dy)}; });
+}
+
+}  // namespace galvan
