@@ -7,6 +7,9 @@
 //   float s = reduce_add(exp(x));           math.h: exp
 //   store_n(q, x, 5);                       the first 5 lanes alone; load_n reads 5 and fills with 0
 //
+// bfloat16 is a storage type: load_as<float>(p) and load_n_as<float>(p, n) widen it, store_as(p, v) rounds to
+// nearest even. (Do not call its own conversions here, which are shared with the rest of the program.)
+//
 // Vec is a type of the compiler (GCC's and clang's vector extension), for float, double, int32_t and int64_t.
 // A kernel that keeps an array of Vec in registers must have all loops over it unrolled (#pragma GCC unroll).
 #pragma once
@@ -15,6 +18,7 @@
 #include <utility>
 
 #include "core/cpu/simd/isa.h"
+#include "core/dtype.h"
 
 #ifndef GALVAN_ISA
 #error "core/cpu/simd/vec.h is for *.simd.cpp files, which are compiled once for every instruction set"
@@ -96,17 +100,57 @@ GALVAN_INLINE Vec<To> bits_as(From v) {
   return (Vec<To>)v;
 }
 
+// Lane by lane: a where the condition holds.
+template <class Mask, class V>
+GALVAN_INLINE V select(Mask condition, V a, V b) {
+  return condition ? a : b;
+}
+
+// Loads that convert: Vec<T> out of T or, for T = float, of bfloat16.
+template <class T>
+GALVAN_INLINE Vec<T> load_as(const T* p) {
+  return load(p);
+}
+template <class T>
+GALVAN_INLINE Vec<T> load_n_as(const T* p, int n) {
+  return load_n(p, n);
+}
+
+struct HalfVec {
+  typedef uint16_t type __attribute__((vector_size(kVectorBytes / 2)));
+};
+
+template <class T>
+GALVAN_INLINE Vec<T> load_as(const bfloat16* p) {
+  HalfVec::type half;
+  __builtin_memcpy(&half, &p->bits, sizeof(half));
+  return bits_as<T>(__builtin_convertvector(half, Vec<uint32_t>) << 16);
+}
+template <class T>
+GALVAN_INLINE Vec<T> load_n_as(const bfloat16* p, int n) {
+  uint16_t lanes[kLanes<T>] = {};
+  for (int i = 0; i < n; ++i) lanes[i] = p[i].bits;
+  HalfVec::type half;
+  __builtin_memcpy(&half, lanes, sizeof(half));
+  return bits_as<T>(__builtin_convertvector(half, Vec<uint32_t>) << 16);
+}
+
+GALVAN_INLINE void store_as(float* p, Vec<float> v) { store(p, v); }
+GALVAN_INLINE void store_as(bfloat16* p, Vec<float> v) {
+  const Vec<uint32_t> bits = bits_as<uint32_t>(v);
+  const Vec<uint32_t> rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+  const Vec<uint32_t> chosen = select(v == v, rounded, bits | 0x400000u);  // NaN stays NaN
+  const HalfVec::type half = __builtin_convertvector(chosen >> 16, HalfVec::type);
+  __builtin_memcpy(&p->bits, &half, sizeof(half));
+}
+
 // a b + c, rounded once where the processor can.
 template <class V>
 GALVAN_INLINE V fma(V a, V b, V c) {
   return a * b + c;  // contracted by -ffp-contract=fast
 }
 
-// Lane by lane: a where the condition holds. NaN: max(a, b) and min(a, b) give b when either is NaN.
-template <class Mask, class V>
-GALVAN_INLINE V select(Mask condition, V a, V b) {
-  return condition ? a : b;
-}
+// NaN: max(a, b) and min(a, b) give b when either is NaN.
 template <class V>
 GALVAN_INLINE V max(V a, V b) {
   return a > b ? a : b;

@@ -1,0 +1,72 @@
+#include "core/cpu/gemm.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+
+#include "core/check.h"
+#include "core/parallel.h"
+
+namespace galvan {
+namespace {
+
+std::atomic<MatmulBackend> backend{MatmulBackend::packed};
+
+// A batch of products smaller than this is spread over the threads product by product.
+constexpr double kWholeProductFlops = 4e6;
+constexpr double kTaskFlops = 2e5;
+
+template <class In, class Out>
+void gemm_one(const Gemm<In, Out>& product) {
+  if (matmul_backend() == MatmulBackend::eigen) {
+    gemm_eigen(product);
+  } else {
+    gemm_packed(product);
+  }
+}
+
+}  // namespace
+
+MatmulBackend matmul_backend() { return backend.load(std::memory_order_relaxed); }
+void set_matmul_backend(MatmulBackend chosen) { backend.store(chosen, std::memory_order_relaxed); }
+
+MatmulBackend matmul_backend_by_name(std::string_view name) {
+  if (name == "packed") return MatmulBackend::packed;
+  if (name == "eigen") return MatmulBackend::eigen;
+  fail("matmul backend: expected packed or eigen, got ", name);
+}
+
+template <class In, class Out>
+void gemm(const Gemm<In, Out>& product) {
+  Gemm<In, Out> g = product;
+  assert(g.m >= 0 && g.n >= 0 && g.k >= 0 && g.batch >= 0);
+  // Rows that continue from one product of the batch to the next, all with one B, are rows of one product.
+  if (g.batch > 1 && !g.transpose_a && g.batch_stride_b == 0 && g.batch_stride_a == g.m * g.lda &&
+      g.batch_stride_c == g.m * g.ldc) {
+    g.m *= g.batch;
+    g.batch = 1;
+  }
+  const auto item = [&](int64_t index) {
+    Gemm<In, Out> one = g;
+    one.a += index * g.batch_stride_a;
+    one.b += index * g.batch_stride_b;
+    one.c += index * g.batch_stride_c;
+    gemm_one(one);
+  };
+  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+  if (g.batch > 1 && flops < kWholeProductFlops) {
+    const auto grain = static_cast<int64_t>(kTaskFlops / (flops + 1)) + 1;
+    parallel_ranges(g.batch, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t index = begin; index < end; ++index) item(index);
+    });
+  } else {
+    for (int64_t index = 0; index < g.batch; ++index) item(index);
+  }
+}
+
+template void gemm(const Gemm<float, float>&);
+template void gemm(const Gemm<double, double>&);
+template void gemm(const Gemm<bfloat16, bfloat16>&);
+template void gemm(const Gemm<bfloat16, float>&);
+
+}  // namespace galvan

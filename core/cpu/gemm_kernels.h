@@ -1,0 +1,47 @@
+// The innermost parts of gemm_packed, compiled once for every instruction set (simd/isa.h): packing, and the
+// micro-kernel that computes a tile of C in registers.
+//
+// Depth (k) is counted in units: one element, or, where the processor multiplies bfloat16 in pairs, two of
+// them side by side, the last one padded with 0.
+#pragma once
+
+#include <cstdint>
+
+#include "core/cpu/simd/isa.h"
+#include "core/dtype.h"
+
+namespace galvan {
+
+template <class In>
+struct GemmKernels {
+  static constexpr int kVectors = 2;   // width of a tile, in vectors
+  static constexpr int kMaxRows = 12;  // height of a tile, at most
+
+  // c[r, 0..width) = init[r, 0..width) + sum_u a[r, u] b[u, 0..width), 0 <= u < units.
+  // a: rows lda units apart. b: packed, rows `width` units apart. init and c may be the same.
+  using Tile = void (*)(int64_t units, const void* a, int64_t lda, const void* b, const Acc<In>* init,
+                        int64_t init_stride, Acc<In>* c, int64_t ldc);
+  Tile tile[kMaxRows][kVectors];  // by rows - 1 and by vectors - 1
+
+  // op(A)[0..rows, 0..depth) -> dst[r * dst_stride + u]. dst_stride is a multiple of 16; the units from the
+  // last one of a row up to the next multiple of 16 may be overwritten.
+  void (*pack_a)(const In* a, int64_t lda, bool transpose, int64_t rows, int64_t depth, void* dst,
+                 int64_t dst_stride);
+
+  // op(B)[0..depth, 0..columns) -> dst[u * width + j], with zeros from `columns` up to width, a multiple of
+  // lanes.
+  void (*pack_b)(const In* b, int64_t ldb, bool transpose, int64_t depth, int64_t columns, void* dst,
+                 int64_t width);
+
+  int rows;        // height of a full tile
+  int lanes;       // sums in a vector
+  int unit;        // elements of In in a unit of depth
+  int unit_bytes;  // what a packed unit takes
+  bool packs_a;    // A cannot be read in place, it is not stored in units
+};
+
+// For float, double and bfloat16.
+template <class In, Isa>
+const GemmKernels<In>& gemm_kernels();
+
+}  // namespace galvan

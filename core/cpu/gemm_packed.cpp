@@ -1,0 +1,264 @@
+// C = op(A) op(B) by packing and a micro-kernel, after K. Goto and R. van de Geijn, "Anatomy of
+// high-performance matrix multiplication" (2008), and the BLIS library.
+//
+//   for every block of k, at most kMaxDepthBytes a row                       sums stay in C between blocks
+//     pack op(B) into panels, one tile wide; pack op(A) unless it can be read in place      one parallel
+//     region for every task: some rows of C by some panels of B                                    one
+//     parallel region
+//       for every row of tiles:      its rows of A stay in L1
+//         for every panel:           the task's panels stay in L2, and stream through L1
+//           the micro-kernel         a tile of C stays in registers
+//
+// How the product is cut depends on its shape alone, and each sum runs over k in one order.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <new>
+#include <type_traits>
+
+#include "core/cpu/gemm.h"
+#include "core/cpu/gemm_kernels.h"
+#include "core/parallel.h"
+
+namespace galvan {
+namespace {
+
+constexpr int64_t kMaxDepthBytes = 2048;        // of one row of A: 12 rows fill three quarters of a 32 KiB L1
+constexpr int64_t kTaskPanelBytes = 320 << 10;  // of packed B that a task uses: a part of L2
+constexpr int64_t kMaxColumns = 4096;           // of B packed at a time
+constexpr double kTaskFlops = 5e5;              // at least, about 5 us
+constexpr double kInlineFlops = 1e5;            // below, waking other threads costs more than it gains
+constexpr int64_t kPackRows = 48;               // rows of A that one task packs
+
+int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
+int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
+
+// The size of the pieces when n is cut into as few as possible, none above `most`, all about the same and,
+// but for the last, a multiple of `multiple`.
+int64_t even_pieces(int64_t n, int64_t most, int64_t multiple) {
+  const int64_t pieces = std::max<int64_t>(1, ceil_div(n, std::max(most, multiple)));
+  return std::max(multiple, round_up(ceil_div(n, pieces), multiple));
+}
+
+// Memory that a thread keeps from one product to the next.
+class Workspace {
+ public:
+  Workspace() = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  ~Workspace() { std::free(data_); }
+
+  void* reserve(size_t bytes) {
+    if (bytes > bytes_) {
+      constexpr size_t huge_page = 2 << 20;
+      const size_t alignment = bytes < huge_page ? 4096 : huge_page;
+      bytes = (bytes + bytes / 2 + alignment - 1) / alignment * alignment;
+      std::free(data_);
+      bytes_ = 0;
+      data_ = std::aligned_alloc(alignment, bytes);
+      if (!data_) throw std::bad_alloc();
+      bytes_ = bytes;
+      if (alignment == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
+    }
+    return data_;
+  }
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+thread_local Workspace workspace;
+
+template <class In, class Out>
+class PackedProduct {
+ public:
+  using Sum = Acc<In>;
+  using Kernels = GemmKernels<In>;
+
+  PackedProduct(const Gemm<In, Out>& product, const Kernels& kernels)
+      : g_(product), kernels_(kernels), width_(Kernels::kVectors * kernels.lanes) {
+    const int64_t max_depth = kMaxDepthBytes / kernels.unit_bytes * kernels.unit;
+    depth_ = even_pieces(g_.k, max_depth, 16 * kernels.unit);
+    units_ = std::min(depth_, g_.k + kernels.unit - 1) / kernels.unit;
+    a_stride_ = round_up(units_, 16) + 16;  // the 16 keep rows from falling on the same lines of a cache
+    columns_ = even_pieces(g_.n, kMaxColumns, width_);
+    // A is read in place if it is stored as the kernel reads it, and its rows do not share lines of L1.
+    pack_a_ = g_.transpose_a || kernels.packs_a || (g_.k > 16 && g_.lda * kernels.unit_bytes % 4096 == 0);
+
+    const int64_t task_panels = kTaskPanelBytes / (units_ * width_ * kernels.unit_bytes + 1);
+    task_columns_ = even_pieces(std::min(g_.n, columns_), task_panels * width_, width_);
+    const double row_flops =
+        2.0 * static_cast<double>(std::min(g_.n, task_columns_)) * static_cast<double>(units_);
+    const double tile_flops = row_flops * kernels.rows + 1;
+    task_rows_ = kernels.rows * (1 + static_cast<int64_t>(kTaskFlops / tile_flops));
+
+    start_row_bytes_ = round_up(columns_ * sizeof(Sum), 64);
+    sums_bytes_ = keeps_sums() ? round_up(g_.m * columns_ * sizeof(Sum), 64) : 0;
+    b_bytes_ = round_up(units_ * columns_ * kernels.unit_bytes, 64);
+    const int64_t a_bytes = pack_a_ ? g_.m * a_stride_ * kernels.unit_bytes : 0;
+    auto memory =
+        static_cast<std::byte*>(workspace.reserve(start_row_bytes_ + sums_bytes_ + b_bytes_ + a_bytes));
+    start_row_ = reinterpret_cast<Sum*>(memory);
+    sums_ = reinterpret_cast<Sum*>(memory + start_row_bytes_);
+    b_packed_ = memory + start_row_bytes_ + sums_bytes_;
+    a_packed_ = b_packed_ + b_bytes_;
+  }
+
+  void run() {
+    for (int64_t j = 0; j < g_.n; j += columns_) {
+      const int64_t columns = std::min(columns_, g_.n - j);
+      for (int64_t i = 0; i < round_up(columns, width_); ++i) {
+        start_row_[i] = g_.bias && i < columns ? static_cast<Sum>(g_.bias[j + i]) : Sum{0};
+      }
+      int64_t k = 0;
+      do {  // once for k = 0
+        const Block block = {j, columns, k, std::min(depth_, g_.k - k)};
+        pack(block);
+        compute(block);
+        k += depth_;
+      } while (k < g_.k);
+    }
+  }
+
+ private:
+  // Columns [j, j + columns) of C, and the terms [k, k + depth) of their sums.
+  struct Block {
+    int64_t j, columns, k, depth;
+  };
+
+  // Sums that must wait for the next block of k have no place in C when it is of a narrower type.
+  bool keeps_sums() const { return !std::is_same_v<Out, Sum> && depth_ < g_.k; }
+
+  template <class F>
+  void for_tasks(int64_t tasks, const F& body) const {
+    const double flops =
+        2.0 * static_cast<double>(g_.m) * static_cast<double>(g_.n) * static_cast<double>(g_.k);
+    if (flops < kInlineFlops) {
+      for (int64_t task = 0; task < tasks; ++task) body(task);
+    } else {
+      parallel_for(tasks, body);
+    }
+  }
+
+  int64_t units(const Block& block) const { return ceil_div(block.depth, kernels_.unit); }
+  // The width of the panel that starts at column j of the block.
+  int64_t panel_width(const Block& block, int64_t j) const {
+    return std::min<int64_t>(width_, round_up(block.columns - j, kernels_.lanes));
+  }
+  std::byte* panel(const Block& block, int64_t j) const {
+    return b_packed_ + j * units(block) * kernels_.unit_bytes;
+  }
+
+  void pack(const Block& block) const {
+    const int64_t panels = ceil_div(block.columns, width_);
+    const int64_t row_chunks = pack_a_ ? ceil_div(g_.m, kPackRows) : 0;
+    for_tasks(panels + row_chunks, [&](int64_t task) {
+      if (task < panels) {
+        const int64_t j = task * width_;
+        const In* b =
+            g_.transpose_b ? g_.b + (block.j + j) * g_.ldb + block.k : g_.b + block.k * g_.ldb + block.j + j;
+        kernels_.pack_b(b, g_.ldb, g_.transpose_b, block.depth, std::min<int64_t>(width_, block.columns - j),
+                        panel(block, j), panel_width(block, j));
+      } else {
+        const int64_t i = (task - panels) * kPackRows;
+        const In* a = g_.transpose_a ? g_.a + block.k * g_.lda + i : g_.a + i * g_.lda + block.k;
+        kernels_.pack_a(a, g_.lda, g_.transpose_a, std::min(kPackRows, g_.m - i), block.depth,
+                        a_packed_ + i * a_stride_ * kernels_.unit_bytes, a_stride_);
+      }
+    });
+  }
+
+  void compute(const Block& block) const {
+    const int64_t row_chunks = ceil_div(g_.m, task_rows_);
+    for_tasks(row_chunks * ceil_div(block.columns, task_columns_), [&](int64_t task) {
+      const int64_t i_begin = task % row_chunks * task_rows_;
+      const int64_t i_end = std::min(i_begin + task_rows_, g_.m);
+      const int64_t j_begin = task / row_chunks * task_columns_;
+      const int64_t j_end = std::min(j_begin + task_columns_, block.columns);
+      for (int64_t i = i_begin; i < i_end; i += kernels_.rows) {
+        const int64_t rows = std::min<int64_t>(kernels_.rows, i_end - i);
+        for (int64_t j = j_begin; j < j_end; j += width_) compute_tile(block, i, rows, j);
+      }
+    });
+  }
+
+  void compute_tile(const Block& block, int64_t i, int64_t rows, int64_t j) const {
+    const int64_t width = panel_width(block, j);
+    const int64_t columns = std::min(width, block.columns - j);
+    const auto tile = kernels_.tile[rows - 1][width / kernels_.lanes - 1];
+    const int64_t lda = pack_a_ ? a_stride_ : g_.lda / kernels_.unit;
+    const void* a = pack_a_ ? static_cast<const void*>(a_packed_ + i * a_stride_ * kernels_.unit_bytes)
+                            : static_cast<const void*>(g_.a + i * g_.lda + block.k);
+    const bool first = block.k == 0;
+    const bool last = block.k + block.depth == g_.k;
+    Out* c = g_.c + i * g_.ldc + block.j + j;
+
+    if constexpr (std::is_same_v<Out, Sum>) {
+      if (columns == width && !(first && g_.accumulate && g_.bias)) {
+        const bool from_c = !first || g_.accumulate;
+        tile(units(block), a, lda, panel(block, j), from_c ? c : start_row_ + j, from_c ? g_.ldc : 0, c,
+             g_.ldc);
+        return;
+      }
+    }
+    // Through a tile of our own: the edge of C, another type, a bias on top of what C holds.
+    constexpr int64_t kMaxWidth = 32;
+    Sum sums[Kernels::kMaxRows * kMaxWidth] = {};
+    Sum* kept = sums_ + i * columns_ + j;
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t s = 0; s < width; ++s) {
+        Sum& sum = sums[r * width + s];
+        if (first) {
+          sum = start_row_[j + s];
+          if (g_.accumulate && s < columns) sum += static_cast<Sum>(c[r * g_.ldc + s]);
+        } else if constexpr (std::is_same_v<Out, Sum>) {
+          sum = s < columns ? c[r * g_.ldc + s] : Sum{0};
+        } else {
+          sum = kept[r * columns_ + s];
+        }
+      }
+    }
+    tile(units(block), a, lda, panel(block, j), sums, width, sums, width);
+    for (int64_t r = 0; r < rows; ++r) {
+      if (std::is_same_v<Out, Sum> || last) {
+        for (int64_t s = 0; s < columns; ++s) c[r * g_.ldc + s] = static_cast<Out>(sums[r * width + s]);
+      } else {
+        for (int64_t s = 0; s < width; ++s) kept[r * columns_ + s] = sums[r * width + s];
+      }
+    }
+  }
+
+  const Gemm<In, Out>& g_;
+  const Kernels& kernels_;
+  const int64_t width_;  // of a tile and a panel
+  int64_t depth_;        // of a block of k
+  int64_t units_;        // of depth_
+  int64_t columns_;      // of B packed at a time
+  bool pack_a_;
+  int64_t a_stride_;  // from one packed row of A to the next, in units
+  int64_t task_columns_, task_rows_;
+
+  int64_t start_row_bytes_, sums_bytes_, b_bytes_;
+  Sum* start_row_;       // [columns_] the bias or 0
+  Sum* sums_;            // [m, columns_] between two blocks of k
+  std::byte* b_packed_;  // panels, each [units, width]
+  std::byte* a_packed_;  // [m, a_stride_]
+};
+
+}  // namespace
+
+template <class In, class Out>
+void gemm_packed(const Gemm<In, Out>& product) {
+  if (product.m == 0 || product.n == 0) return;
+  with_isa([&]<Isa isa>() { PackedProduct<In, Out>(product, gemm_kernels<In, isa>()).run(); });
+}
+
+template void gemm_packed(const Gemm<float, float>&);
+template void gemm_packed(const Gemm<double, double>&);
+template void gemm_packed(const Gemm<bfloat16, bfloat16>&);
+template void gemm_packed(const Gemm<bfloat16, float>&);
+
+}  // namespace galvan
