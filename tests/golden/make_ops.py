@@ -185,6 +185,7 @@ def pointwise():
     case("both", "clamp", torch.clamp, [f64(33)], min=-0.25, max=0.5)
     case("below only", "clamp", torch.clamp, [f64(9)], min=-0.25)
     case("above only", "clamp", torch.clamp, [f64(9)], max=0.5)
+    # On a bound the gradient passes, as in PyTorch 1.13; newer ones stop it when both bounds are given.
     case("at the bounds", "clamp", torch.clamp, [values([-1.0, -0.25, 0.0, 0.5, 1.0])], min=-0.25, max=0.5)
     case("same shape", "where", torch.where, [mask(3, 5), f64(3, 5), f64(3, 5)])
     case("broadcast", "where", torch.where, [mask(3, 1, 2), f64(5, 1), f64(2)])
