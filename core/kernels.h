@@ -9,16 +9,14 @@
 
 namespace galvan {
 
-// --- copy: y = x, converted, both strided over one shape
-// ---------------------------------------------------------
+// --- copy: y = x, converted, both strided over one shape ---
 template <class From, class To>
 void strided_copy(Cpu, const From* x, const Strides& x_strides, To* y, const Strides& y_strides,
                   const Shape& shape);
 template <class T>
 void fill(Cpu, T* y, const Strides& strides, const Shape& shape, T value);
 
-// --- pointwise (F: a struct of core/pointwise.h)
-// ---------------------------------------------------------------------------------------------------
+// --- pointwise (F: a struct of core/pointwise.h) ---
 template <class F, class T>
 void unary(Cpu, F f, const T* x, T* y, int64_t n);
 // y dense, of `shape`, to which a's and b's strides are broadcast
@@ -26,25 +24,58 @@ template <class F, class T, class Y>
 void binary(Cpu, F f, const T* a, const Strides& a_strides, const T* b, const Strides& b_strides, Y* y,
             const Shape& shape);
 
-// --- reductions of x [outer, length, inner] to y [outer, inner]
-// --------------------------------------------------------------------------------------------------
+// --- reductions of x [outer, length, inner] to y [outer, inner] ---
 template <class T>
 void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
          double scale);  // y = scale sum x
 
-// --- rows: softmax, norms, cross-entropy
-// -------------------------------------------------------------------------
+// --- rows: softmax, norms, cross-entropy ---
 
-// --- matrix products
-// ---------------------------------------------------------------------------------------------
+// --- matrix products ---
 
-// --- indexing
-// ----------------------------------------------------------------------------------------------------
+// --- indexing ---
 
-// --- transformer: dropout, rope, attention
-// -----------------------------------------------------------------------
+// --- transformer: dropout, rope, attention ---
 
-// --- optimizers
-// --------------------------------------------------------------------------------------------------
+// --- optimizers ---
+// A piece of the flat parameter arena: n weights with their gradient and state. `master` holds the weight the
+// update works on; where T is that type it is the weight itself.
+template <class T>
+struct UpdatePiece {
+  T* weight;
+  Acc<T>* master;
+  const T* grad;
+  Acc<T>* state0;  // momentum buffer, or first moment
+  Acc<T>* state1;  // second moment
+  int64_t n;
+};
+// What one segment's update needs, worked out once a step: by parameter, so that groups (and later replicas)
+// may differ.
+struct SgdCoefficients {
+  double grad_scale;  // clipping, and -1 to maximize
+  double lr;
+  double momentum;  // 0 at a parameter's first update
+  double gain;      // 1 - dampening, 1 at the first update
+  double weight_decay;
+  double nesterov;  // the momentum once more in the direction, or 0
+  bool has_momentum;
+  bool lr_inside;  // Caffe's form: the buffer holds lr g
+};
+struct AdamCoefficients {
+  double grad_scale;
+  double decay;         // AdamW: the weight is multiplied by it
+  double weight_decay;  // Adam: added to the gradient
+  double beta1, beta2;
+  double step_size;     // lr / (1 - beta1^t)
+  double inverse_root;  // 1 / sqrt(1 - beta2^t)
+  double eps;
+};
+template <class T>
+void sgd_update(Cpu, const UpdatePiece<T>& piece, const SgdCoefficients& c);
+template <class T>
+void adam_update(Cpu, const UpdatePiece<T>& piece, const AdamCoefficients& c);
+// sum_i x_i^2
+template <class T>
+double sum_of_squares(Cpu, const T* x, int64_t n);
 
 }  // namespace galvan

@@ -18,8 +18,7 @@
 
 namespace galvan {
 
-// --- pointwise, two inputs
-// ---------------------------------------------------------------------------------------
+// --- pointwise, two inputs ---
 Tensor add(const Tensor& a, const Tensor& b);  // a + b
 Tensor sub(const Tensor& a, const Tensor& b);  // a - b
 Tensor mul(const Tensor& a, const Tensor& b);  // a b
@@ -40,8 +39,7 @@ inline Tensor operator-(const Tensor& x, double c) { return add(x, -c); }
 inline Tensor operator*(const Tensor& x, double c) { return mul(x, c); }
 inline Tensor operator/(const Tensor& x, double c) { return mul(x, 1.0 / c); }
 
-// --- pointwise, one input
-// ----------------------------------------------------------------------------------------
+// --- pointwise, one input ---
 Tensor neg(const Tensor& x);   // -x
 Tensor exp(const Tensor& x);   // e^x;         dx = y dy
 Tensor log(const Tensor& x);   // ln x;        dx = dy / x
@@ -57,8 +55,7 @@ enum class Gelu { tanh, exact };
 // tanh: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); exact: x Phi(x). Hendrycks & Gimpel, arXiv:1606.08415.
 Tensor gelu(const Tensor& x, Gelu form = Gelu::tanh);
 
-// --- comparisons (bool, no gradient) and selection
-// ---------------------------------------------------------------
+// --- comparisons (bool, no gradient) and selection ---
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor ne(const Tensor& a, const Tensor& b);
 Tensor lt(const Tensor& a, const Tensor& b);
@@ -69,8 +66,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);  // con
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);    // mask ? value : x
 Tensor tril(const Tensor& x, int64_t diagonal = 0);  // x[.., i, j] where j <= i + diagonal, else 0
 
-// --- reductions: over the dims named, over all when none is
-// ------------------------------------------------------
+// --- reductions: over the dims named, over all when none is ---
 struct Over {
   std::vector<int> dims = {};
   bool keepdim = false;
@@ -87,8 +83,7 @@ Tensor var(const Tensor& x, const Over& over = {}, int64_t correction = 1);
 // Sums the dimensions along which `shape` was broadcast to x's shape: the backward of a broadcast.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
-// --- matrix products
-// ---------------------------------------------------------------------------------------------
+// --- matrix products ---
 struct MatmulOptions {
   bool transpose_a = false;  // swap the last two dimensions, without a copy
   bool transpose_b = false;
@@ -98,8 +93,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
 // x [.., in], weight [out, in], bias [out] or undefined -> [.., out]: y = x weight^T + bias
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
-// --- rows: over the last dimension
-// -------------------------------------------------------------------------------
+// --- rows: over the last dimension ---
 Tensor softmax(const Tensor& x);      // y_j = e^(x_j - m) / sum_k e^(x_k - m);  dx = y (dy - sum_k y_k dy_k)
 Tensor log_softmax(const Tensor& x);  // y_j = x_j - m - ln sum_k e^(x_k - m);   dx = dy - e^y sum_k dy_k
 // y = (x - mean) / sqrt(var + eps) * weight + bias, var without correction; weight and bias [C] or undefined.
@@ -108,8 +102,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 // y = x / sqrt(mean(x^2) + eps) * weight. Zhang & Sennrich, arXiv:1910.07467.
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-5);
 
-// --- fused: one pass over memory instead of several; each equals the composition in its line
-// ---------------------
+// --- fused: one pass over memory instead of several; each equals the composition in its line ---
 struct AddNorm {
   Tensor sum;     // x + residual
   Tensor normed;  // norm(sum)
@@ -120,8 +113,7 @@ AddNorm add_rms_norm(const Tensor& x, const Tensor& residual, const Tensor& weig
 Tensor bias_gelu(const Tensor& x, const Tensor& bias, Gelu form = Gelu::tanh);  // gelu(x + bias), bias [C]
 Tensor silu_mul(const Tensor& gate, const Tensor& up);  // silu(gate) * up (SwiGLU, arXiv:2002.05202)
 
-// --- loss
-// --------------------------------------------------------------------------------------------------------
+// --- loss ---
 enum class Reduction { mean, sum, none };
 struct CrossEntropyOptions {
   int64_t ignore_index = -100;            // rows with this target count for nothing
@@ -132,8 +124,8 @@ struct CrossEntropyOptions {
 // Probabilities are never stored: the backward recomputes them from one number a row.
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options = {});
 
-// --- indexing and joining
-// ---------------------------------------------------------------------------------------- weight [V, C],
+// --- indexing and joining ---
+// weight [V, C],
 // indices [..] i32 -> [.., C]. The gradient sums rows in a fixed order. Indices out of range are an error.
 Tensor embedding(const Tensor& weight, const Tensor& indices);
 // y[i][j] = x[i][index[i][j]] for dim = 1: index (i32) has x's rank and, outside `dim`, at most its sizes.
@@ -144,8 +136,8 @@ Tensor stack(const std::vector<Tensor>& xs, int dim = 0);
 std::vector<Tensor> split(const Tensor& x, int64_t size,
                           int dim = 0);  // views of `size` each, the last may be smaller
 
-// --- transformer
-// ------------------------------------------------------------------------------------------------- Zeroes
+// --- transformer ---
+// Zeroes
 // each element with probability p and scales the others by 1/(1-p). The mask is a function of RandomContext
 // (core/random.h); it is not stored. p in [0, 1). Srivastava et al., JMLR 2014.
 Tensor dropout(const Tensor& x, double p);
@@ -167,8 +159,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOpt
 // The same, read from one packed projection: qkv [B, T, (H + 2 G) D] -> [B, T, H D].
 Tensor packed_attention(const Tensor& qkv, int64_t heads, int64_t kv_heads, AttentionOptions options = {});
 
-// --- which op takes which dtype
-// ----------------------------------------------------------------------------------
+// --- which op takes which dtype ---
 struct OpTypes {
   std::string_view op;
   DTypes takes;
@@ -224,6 +215,7 @@ inline constexpr OpTypes kOpTypes[] = {
     {"dropout", kFloating},
     {"rope", kFloating},
     {"attention", kFloating},
+    {"optimizer", kFloating},
 };
 
 // The dtypes of an op; none for a name that is not in the table.

@@ -12,6 +12,8 @@
 #include <iosfwd>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/device.h"
@@ -167,6 +169,8 @@ struct TensorImpl {
   bool grad_buffer_lent = false;                            // a running backward is writing to it
   std::vector<std::function<Tensor(const Tensor&)>> hooks;  // of a leaf; those of others are the node's
 };
+
+using NamedTensor = std::pair<std::string, Tensor>;
 
 // A view of the same storage, outside the graph.
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset);

@@ -18,8 +18,6 @@
 
 namespace galvan {
 
-using NamedTensor = std::pair<std::string, Tensor>;
-
 // Causal self-attention: every position looks at itself and those before it.
 struct Attention {
   Linear qkv;  // C -> (H + 2 G) D: queries, keys, values, side by side

@@ -1,0 +1,48 @@
+#include "optim/sgd.h"
+
+namespace galvan {
+namespace {
+
+const SGDOptions& checked(const SGDOptions& o) {
+  check(o.lr >= 0, "SGD: lr ", o.lr, " is negative");
+  check(o.momentum >= 0, "SGD: momentum ", o.momentum, " is negative");
+  check(o.weight_decay >= 0, "SGD: weight_decay ", o.weight_decay, " is negative");
+  check(!o.nesterov || (o.momentum > 0 && o.dampening == 0),
+        "SGD: nesterov needs momentum > 0 and dampening 0, got ", o.momentum, " and ", o.dampening);
+  return o;
+}
+
+std::vector<std::string> state_names(const SGDOptions& o) {
+  return o.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+}
+
+}  // namespace
+
+SGD::SGD(const std::vector<NamedTensor>& parameters, const SGDOptions& options)
+    : SGD(std::vector<ParameterGroup>{{.parameters = parameters}}, options) {}
+
+SGD::SGD(std::vector<ParameterGroup> groups, const SGDOptions& options)
+    : Optimizer(std::move(groups), checked(options).lr, options.momentum, options.weight_decay,
+                state_names(options)),
+      options_(options),
+      coefficients_(arena().segments().size()) {}
+
+void SGD::prepare(int segment, const Hyper& h) {
+  const bool first = h.updates == 1;
+  coefficients_[segment] = {.grad_scale = options_.maximize ? -h.grad_scale : h.grad_scale,
+                            .lr = h.lr,
+                            .momentum = first ? 0.0 : h.momentum,
+                            .gain = first ? 1.0 : 1.0 - options_.dampening,
+                            .weight_decay = h.weight_decay,
+                            .nesterov = options_.nesterov ? h.momentum : 0.0,
+                            .has_momentum = options_.momentum > 0,
+                            .lr_inside = options_.momentum_form == MomentumForm::classic};
+}
+
+void SGD::update(const ParameterArena::Piece& piece) {
+  dispatch<"optimizer">(arena().parameters(), [&]<class T>(auto on) {
+    sgd_update<T>(on, piece_of<T>(piece), coefficients_[piece.segment]);
+  });
+}
+
+}  // namespace galvan
