@@ -30,6 +30,43 @@ void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
          double scale);  // y = scale sum x
 
 // --- rows: softmax, norms, cross-entropy ---
+// y = (s - mean) rstd weight + bias with s = x + residual. What is null is left out: weight, bias; residual
+// and sum; mean, which makes it an RMS norm.
+template <class T>
+struct NormForward {
+  const T* x;         // [R, C]
+  const T* residual;  // [R, C]
+  const T* weight;    // [C]
+  const T* bias;      // [C]
+  T* sum;             // [R, C]: s
+  T* y;               // [R, C]
+  Acc<T>* mean;       // [R]
+  Acc<T>* rstd;       // [R]
+  int64_t rows, columns;
+  double eps;
+};
+template <class T>
+void norm_forward(Cpu, const NormForward<T>& p);
+
+// Null: weight, mean as above; dsum when s has no other gradient; dx, dweight, dbias when not wanted.
+template <class T>
+struct NormBackward {
+  const T* dsum;    // [R, C]: gradient of s from elsewhere
+  const T* dy;      // [R, C]
+  const T* s;       // [R, C]
+  const T* weight;  // [C]
+  const Acc<T>* mean;
+  const Acc<T>* rstd;
+  T* dx;  // [R, C]: of x and of residual
+  T* dweight;
+  T* dbias;
+  Acc<T>* partial;  // scratch: norm_blocks(R) C for each of dweight and dbias that is wanted
+  int64_t rows, columns;
+};
+template <class T>
+void norm_backward(Cpu, const NormBackward<T>& p);
+// Into how many blocks of rows the sums over rows are cut.
+inline int64_t norm_blocks(int64_t rows) { return rows < 1024 ? (rows + 15) / 16 : 64; }
 
 // --- matrix products ---
 

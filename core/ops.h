@@ -205,6 +205,8 @@ inline constexpr OpTypes kOpTypes[] = {
     {"log_softmax", kFloating},
     {"layer_norm", kFloating},
     {"rms_norm", kFloating},
+    {"add_layer_norm", kFloating},
+    {"add_rms_norm", kFloating},
     {"bias_gelu", kFloating},
     {"silu_mul", kFloating},
     {"cross_entropy", kFloating},
