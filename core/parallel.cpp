@@ -56,6 +56,19 @@ bool wait_awake(bool spin, Clock::duration limit, const Done& done) {
   }
 }
 
+// Moves the calling thread to another processor, any one but this. The scheduler tends to wake a worker where
+// its caller runs and to leave it there while other processes keep the other processors busy at a lower
+// priority; then two threads are no faster than one.
+void leave_processor(int processor) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  if (CPU_COUNT(&others) == 0) return;
+  sched_setaffinity(0, sizeof(others), &others);
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
 // A region is open while `region_` is odd. A worker that sees an open region enters by counting itself in
 // `active_` and then looking again: the caller first closes the region and then waits for active_ to be 0, so
 // either the worker sees the region closed and leaves, or the caller sees the worker and waits for it (both
@@ -89,6 +102,7 @@ class Pool {
     if (!started_) start();
     body_ = &body;
     tasks_ = tasks;
+    caller_processor_ = sched_getcpu();
     next_.store(0, std::memory_order_relaxed);
     region_.fetch_add(1);
     region_.notify_all();
@@ -134,9 +148,15 @@ class Pool {
       while (!wait_awake(spin_, kAwake, new_region)) region_.wait(region);
       if (stop_.load(std::memory_order_relaxed)) return;
       active_.fetch_add(1);
-      if (region_.load() == region) work();
+      const bool entered = region_.load() == region;
+      const bool in_the_way = entered && spin_ && sched_getcpu() == caller_processor_;
+      if (entered && !in_the_way) work();
       active_.fetch_sub(1);
-      done = region;
+      if (in_the_way) {
+        leave_processor(sched_getcpu());
+      } else {
+        done = region;
+      }
     }
   }
 
@@ -172,6 +192,7 @@ class Pool {
   alignas(64) std::atomic<uint32_t> region_{0};
   const FunctionRef<void(int64_t)>* body_ = nullptr;
   int64_t tasks_ = 0;
+  int caller_processor_ = 0;
   alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<int> active_{0};
 };
