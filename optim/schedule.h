@@ -110,7 +110,7 @@ struct OneCycleLR {
 // One schedule after another: schedules[i] runs from milestones[i - 1] until milestones[i], and counts its
 // own steps from 0. One milestone fewer than schedules.
 struct SequentialLR {
-  std::vector<Schedule> schedules = {};
+  std::vector<Schedule> schedules;
   std::vector<int64_t> milestones = {};
 };
 
