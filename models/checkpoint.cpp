@@ -35,7 +35,7 @@ std::string name_in(const SafetensorsFile& file, const std::string& name) {
   return name;
 }
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
@@ -70,9 +70,9 @@ void save_model(const fs::path& folder, const Transformer& model, const Tokenize
 }
 
 fs::path resolve_checkpoint(const fs::path& path) {
-  check(exists(path), path.string(), ": there is no such folder");
-  if (exists(path / "current" / "config.json")) return path / "current";
-  check(exists(path / "config.json"), path.string(),
+  check(is_there(path), path.string(), ": there is no such folder");
+  if (is_there(path / "current" / "config.json")) return path / "current";
+  check(is_there(path / "config.json"), path.string(),
         ": neither a run's folder (it has no checkpoint in 'current') nor a checkpoint's",
         " (it has no config.json)");
   return path;
@@ -92,7 +92,7 @@ LoadedModel load_model(const fs::path& folder, DType dtype) {
 
 void load_weights(const fs::path& folder, const Transformer& model) {
   NoGrad guard;
-  check(!exists(folder / "model.safetensors.index.json"), folder.string(),
+  check(!is_there(folder / "model.safetensors.index.json"), folder.string(),
         ": weights in several files are not supported; save the model in one");
   const fs::path path = folder / "model.safetensors";
   const SafetensorsFile file(path);
@@ -150,7 +150,7 @@ void save_checkpoint(const fs::path& run, const Transformer& model, const Tokeni
 
 TrainingState load_training_state(const fs::path& folder) {
   const fs::path path = folder / "training.json";
-  check(exists(path), folder.string(),
+  check(is_there(path), folder.string(),
         ": holds no training.json, so there is nothing to resume; --init starts from its weights");
   const json training = read_json(path);
   TrainingState state;

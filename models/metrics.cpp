@@ -1,0 +1,55 @@
+#include "models/metrics.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/check.h"
+#include "models/files.h"
+
+namespace galvan {
+namespace {
+
+// The lines of a record up to and with `step`.
+std::string lines_until(const std::string& text, int64_t step) {
+  std::string kept;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    if (end == std::string::npos) break;  // cut short
+    const std::string line = text.substr(begin, end + 1 - begin);
+    const auto record = nlohmann::json::parse(line, nullptr, false);
+    if (!record.is_object() || record.value("step", step + 1) > step) break;
+    kept += line;
+    begin = end + 1;
+  }
+  return kept;
+}
+
+}  // namespace
+
+MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t step) : path_(path) {
+  std::error_code ignored;
+  const bool goes_on = step > 0 && std::filesystem::exists(path, ignored);
+  write_file_atomically(path, goes_on ? lines_until(read_text_file(path), step) : "");
+  file_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  check(file_ >= 0, "cannot write ", path.string(), ": ", std::strerror(errno));
+}
+
+MetricsFile::~MetricsFile() { ::close(file_); }
+
+void MetricsFile::append(const nlohmann::ordered_json& record) {
+  const std::string line = record.dump() + "\n";
+  for (size_t written = 0; written < line.size();) {
+    const ssize_t n = ::write(file_, line.data() + written, line.size() - written);
+    check(n >= 0 || errno == EINTR, "cannot write ", path_.string(), ": ", std::strerror(errno));
+    if (n > 0) written += static_cast<size_t>(n);
+  }
+}
+
+void MetricsFile::sync() {
+  check(::fdatasync(file_) == 0, "cannot write ", path_.string(), ": ", std::strerror(errno));
+}
+
+}  // namespace galvan
