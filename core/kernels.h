@@ -19,10 +19,20 @@ void fill(Cpu, T* y, const Strides& strides, const Shape& shape, T value);
 // --- pointwise (F: a struct of core/pointwise.h) ---
 template <class F, class T>
 void unary(Cpu, F f, const T* x, T* y, int64_t n);
+// dx = dy f'(saved), saved being what F::kFromOutput says
+template <class F, class T>
+void unary_backward(Cpu, F f, const T* saved, const T* dy, T* dx, int64_t n);
 // y dense, of `shape`, to which a's and b's strides are broadcast
 template <class F, class T, class Y>
 void binary(Cpu, F f, const T* a, const Strides& a_strides, const T* b, const Strides& b_strides, Y* y,
             const Shape& shape);
+// y = condition ? a : b, likewise
+template <class T>
+void where(Cpu, const bool* condition, const Strides& condition_strides, const T* a, const Strides& a_strides,
+           const T* b, const Strides& b_strides, T* y, const Shape& shape);
+// x and y [batches, rows, columns]: y = x where column <= row + diagonal, else 0
+template <class T>
+void tril(Cpu, const T* x, T* y, int64_t batches, int64_t rows, int64_t columns, int64_t diagonal);
 
 // --- reductions of x [outer, length, inner] to y [outer, inner] ---
 template <class T>

@@ -30,4 +30,22 @@ Tensor map(const Tensor& a, const Tensor& b, F f) {
   return y;
 }
 
+// f(x), recorded; F has a derivative.
+template <OpName kOp, class F>
+Tensor differentiable(const Tensor& x, F f) {
+  check_defined(kOp.text, x);
+  const Tensor in = dense(x);
+  Tensor y = map<kOp>(in, f);
+  return record(
+      kOp.text, y, {x}, [f, saved = save(F::kFromOutput ? y : in)](const Tensor& upstream, Needs) -> Grads {
+        const Tensor dy = dense(upstream);
+        Tensor dx = Tensor::empty_like(dy);
+        dispatch<kOp>(dy, [&]<class T>(auto on) {
+          if constexpr (is_floating(dtype_of<T>))
+            unary_backward<F, T>(on, f, saved->template data<T>(), dy.data<T>(), dx.data<T>(), dy.numel());
+        });
+        return {dx};
+      });
+}
+
 }  // namespace galvan

@@ -1,4 +1,5 @@
-// add, sub, mul, div, and their scalar forms. A gradient of a broadcast operand is summed back to its shape.
+// add, sub, mul, div, maximum, minimum, and scalar forms. A gradient of a broadcast operand is summed back to
+// its shape.
 #include "core/ops/pointwise.h"
 
 namespace galvan {
@@ -45,6 +46,23 @@ Tensor div(const Tensor& a, const Tensor& b) {
                           needs[1] ? neg(sum_to(mul(da, div(a, b)), b->shape())) : Tensor()};
                 });
 }
+
+namespace {
+
+// y = f(a, b) picks one of the two; Share says how much of dy is a's (as an op on floating-point types, like div).
+template <OpName kOp, class F, class Share>
+Tensor pick(const Tensor& a, const Tensor& b, F f, Share share) {
+  return record(kOp.text, map<kOp>(a, b, f), {a, b},
+                [share, a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
+                  return {needs[0] ? sum_to(mul(dy, map<"div">(*a, *b, share)), a->shape()) : Tensor(),
+                          needs[1] ? sum_to(mul(dy, map<"div">(*b, *a, share)), b->shape()) : Tensor()};
+                });
+}
+
+}  // namespace
+
+Tensor maximum(const Tensor& a, const Tensor& b) { return pick<"maximum">(a, b, Maximum(), LargerShare()); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return pick<"minimum">(a, b, Minimum(), SmallerShare()); }
 
 Tensor add(const Tensor& x, double c) {
   check_scalar("add", x, c);
