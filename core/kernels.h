@@ -40,6 +40,34 @@ void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
          double scale);  // y = scale sum x
 
 // --- rows: softmax, norms, cross-entropy ---
+template <class T>
+void softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns);
+template <class T>
+void softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns);
+template <class T>
+void log_softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns);
+template <class T>
+void log_softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns);
+
+struct CrossEntropyRows {
+  const int32_t* targets;  // [R]
+  int64_t rows, classes;
+  int64_t ignore_index;
+  double label_smoothing;
+};
+// losses [R]; log_sums [R]: ln sum_v e^(logits_v - max), all that the backward needs.
+template <class T>
+void cross_entropy_forward(Cpu, const CrossEntropyRows& p, const T* logits, Acc<T>* losses, Acc<T>* log_sums);
+// weight = 1, or for the mean 1 / (the number of rows not ignored);  loss = weight sum of losses
+template <class A>
+void cross_entropy_total(Cpu, const CrossEntropyRows& p, const A* losses, bool mean, A* loss, A* weight);
+// dlogits [R, V]; row r's upstream gradient is dy[r dy_stride] times *weight (1 where weight is null).
+template <class T>
+void cross_entropy_backward(Cpu, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
+                            const Acc<T>* dy, int64_t dy_stride, const Acc<T>* weight, T* dlogits);
+// The first row whose target is neither ignored nor in 0..V-1; -1: there is none.
+int64_t find_bad_target(Cpu, const CrossEntropyRows& p);
+
 // y = (s - mean) rstd weight + bias with s = x + residual. What is null is left out: weight, bias; residual
 // and sum; mean, which makes it an RMS norm.
 template <class T>

@@ -93,9 +93,11 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
 // x [.., in], weight [out, in], bias [out] or undefined -> [.., out]: y = x weight^T + bias
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
-// --- rows: over the last dimension ---
-Tensor softmax(const Tensor& x);      // y_j = e^(x_j - m) / sum_k e^(x_k - m);  dx = y (dy - sum_k y_k dy_k)
-Tensor log_softmax(const Tensor& x);  // y_j = x_j - m - ln sum_k e^(x_k - m);   dx = dy - e^y sum_k dy_k
+// --- rows: over the last dimension, softmax over any ---
+// y_j = e^(x_j - m) / sum_k e^(x_k - m);  dx = y (dy - sum_k y_k dy_k)
+Tensor softmax(const Tensor& x, int dim = -1);
+// y_j = x_j - m - ln sum_k e^(x_k - m);   dx = dy - e^y sum_k dy_k
+Tensor log_softmax(const Tensor& x, int dim = -1);
 // y = (x - mean) / sqrt(var + eps) * weight + bias, var without correction; weight and bias [C] or undefined.
 // Ba, Kiros, Hinton, arXiv:1607.06450.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
@@ -120,7 +122,8 @@ struct CrossEntropyOptions {
   double label_smoothing = 0.0;           // in [0, 1]: mixes the target with the uniform distribution
   Reduction reduction = Reduction::mean;  // mean: over the rows that are not ignored (NaN when all are)
 };
-// logits [.., V], targets [..] i32 -> scalar, or [..] for `none`.  loss = -sum_v t_v log_softmax(logits)_v.
+// logits [.., V], targets [..] i32 -> scalar, or [..] for `none`, in f32 also for bf16 logits.
+// loss = -sum_v t_v log_softmax(logits)_v. A target that is no class and not ignore_index is an error.
 // Probabilities are never stored: the backward recomputes them from one number a row.
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options = {});
 

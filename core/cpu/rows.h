@@ -2,8 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 
+#include "core/cpu/simd/arrays.h"
 #include "core/dtype.h"
 
 namespace galvan {
@@ -40,6 +43,53 @@ template <class A, class F>
 inline A lane_max(int64_t n, A start, const F& f) {
   return lane_reduce<A>(
       n, start, [](A a, A b) { return a > b ? a : b; }, f);
+}
+
+// y[i] = e^y[i]
+inline void exp_in_place(int64_t n, float* y) {
+  with_isa([&]<Isa isa>() { exp_array<isa>(n, y, y); });
+}
+inline void exp_in_place(int64_t n, double* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = std::exp(y[i]);
+}
+
+// Calls use(begin, values, count) with values[i] = e^f(begin + i) for one piece of 0..n after another: the
+// exponentials of a long row never leave the L1 cache.
+template <class A, class F, class Use>
+inline void for_exp(int64_t n, const F& f, const Use& use) {
+  constexpr int64_t kPiece = 1024;
+  alignas(64) A values[kPiece];
+  for (int64_t begin = 0; begin < n; begin += kPiece) {
+    const int64_t count = std::min(kPiece, n - begin);
+    for (int64_t i = 0; i < count; ++i) values[i] = f(begin + i);
+    exp_in_place(count, values);
+    use(begin, static_cast<const A*>(values), count);
+  }
+}
+
+// The largest number m of a row and ln sum_c e^(x_c - m).
+template <class A>
+struct LogSum {
+  A max, log_sum;
+};
+
+template <class T>
+inline Acc<T> row_max(const T* x, int64_t n) {
+  using A = Acc<T>;
+  return lane_max<A>(n, -std::numeric_limits<A>::infinity(), [=](int64_t c) { return static_cast<A>(x[c]); });
+}
+
+template <class T>
+inline LogSum<Acc<T>> row_log_sum(const T* x, int64_t n) {
+  using A = Acc<T>;
+  const A m = row_max(x, n);
+  A sum = 0;
+  for_exp<A>(
+      n, [=](int64_t c) { return static_cast<A>(x[c]) - m; },
+      [&](int64_t, const A* e, int64_t count) {
+        sum += lane_sum<A>(count, [=](int64_t i) { return e[i]; });
+      });
+  return {m, std::log(sum)};
 }
 
 // How many rows of C numbers make a task worth handing to a thread.

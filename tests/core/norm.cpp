@@ -1,43 +1,9 @@
 // layer_norm and rms_norm, alone and behind a residual.
-#include <doctest/doctest.h>
-
-#include <cmath>
-
-#include "core/autograd.h"
-#include "core/ops.h"
 #include "core/parallel.h"
 #include "golden.h"
+#include "leaves.h"
 
 using namespace galvan;
-
-namespace {
-
-Shape shape_of(const std::vector<int64_t>& sizes) {
-  Shape shape;
-  for (int64_t size : sizes) shape.push_back(size);
-  return shape;
-}
-
-Tensor leaf(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f64) {
-  return Tensor::from(values, shape, {.dtype = dtype}).set_requires_grad();
-}
-
-// Every element within tolerance max(1, |expected|) of what is expected.
-void check_close(const Tensor& got, const std::vector<double>& expected, double tolerance) {
-  const std::vector<double> values = got.to_vector();
-  REQUIRE(values.size() == expected.size());
-  double worst = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double error = std::fabs(values[i] - expected[i]) / std::fmax(1, std::fabs(expected[i]));
-    if (!(error <= worst)) worst = error;
-  }
-  CHECK(worst <= tolerance);
-}
-
-// The tolerance of a dtype for values of size about 1, summed over rows of a few tens.
-double tolerance_of(DType dtype) { return dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 5e-5 : 0.06; }
-
-}  // namespace
 
 TEST_CASE("norms equal PyTorch's, forward and backward") {
   for (const char* op : {"layer_norm", "rms_norm"}) {
