@@ -40,6 +40,10 @@ void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
          double scale);  // y = scale sum x
 
 // --- rows: softmax, norms, cross-entropy ---
+
+// Into how many blocks a sum over rows is cut: each is summed by itself, then block after block.
+inline int64_t row_blocks(int64_t rows) { return rows < 1024 ? (rows + 15) / 16 : 64; }
+
 template <class T>
 void softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns);
 template <class T>
@@ -98,13 +102,26 @@ struct NormBackward {
   T* dx;  // [R, C]: of x and of residual
   T* dweight;
   T* dbias;
-  Acc<T>* partial;  // scratch: norm_blocks(R) C for each of dweight and dbias that is wanted
+  Acc<T>* partial;  // scratch: row_blocks(R) C for each of dweight and dbias that is wanted
   int64_t rows, columns;
 };
 template <class T>
 void norm_backward(Cpu, const NormBackward<T>& p);
-// Into how many blocks of rows the sums over rows are cut.
-inline int64_t norm_blocks(int64_t rows) { return rows < 1024 ? (rows + 15) / 16 : 64; }
+
+// --- fused pointwise ops ---
+
+// y = f(x + bias);  x, y [R, C], bias [C]
+template <class F, class T>
+void bias_unary(Cpu, F f, const T* x, const T* bias, T* y, int64_t rows, int64_t columns);
+// dx = dy f'(x + bias), dbias = sum_r dx (null: not wanted); partial: scratch, row_blocks(R) C
+template <class F, class T>
+void bias_unary_backward(Cpu, F f, const T* x, const T* bias, const T* dy, T* dx, T* dbias, Acc<T>* partial,
+                         int64_t rows, int64_t columns);
+// y = silu(gate) up
+template <class T>
+void silu_mul_forward(Cpu, const T* gate, const T* up, T* y, int64_t n);
+template <class T>
+void silu_mul_backward(Cpu, const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n);
 
 // --- matrix products ---
 

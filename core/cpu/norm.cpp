@@ -116,24 +116,12 @@ void row_backward(const NormBackward<T>& p, int64_t r, Acc<T>* __restrict dweigh
     for (int64_t c = 0; c < columns; ++c) dbias[c] += static_cast<A>(dy[c]);
 }
 
-// y = the sum over blocks of partial [blocks, C].
-template <class T>
-void sum_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y) {
-  constexpr int64_t kColumns = 256;
-  parallel_ranges(columns, kColumns, [&](int64_t begin, int64_t end) {
-    Acc<T> sum[kColumns] = {};
-    for (int64_t b = 0; b < blocks; ++b)
-      for (int64_t c = begin; c < end; ++c) sum[c - begin] += partial[b * columns + c];
-    for (int64_t c = begin; c < end; ++c) y[c] = static_cast<T>(sum[c - begin]);
-  });
-}
-
 }  // namespace
 
 template <class T>
 void norm_backward(Cpu, const NormBackward<T>& p) {
   using A = Acc<T>;
-  const int64_t blocks = norm_blocks(p.rows), columns = p.columns;
+  const int64_t blocks = row_blocks(p.rows), columns = p.columns;
   const int64_t block_rows = blocks > 0 ? (p.rows + blocks - 1) / blocks : 1;
   A* const dweights = p.dweight ? p.partial : nullptr;
   A* const dbiases = p.dbias ? p.partial + (p.dweight ? blocks * columns : 0) : nullptr;

@@ -8,6 +8,7 @@
 
 #include "core/cpu/simd/arrays.h"
 #include "core/dtype.h"
+#include "core/parallel.h"
 
 namespace galvan {
 
@@ -95,6 +96,18 @@ inline LogSum<Acc<T>> row_log_sum(const T* x, int64_t n) {
 // How many rows of C numbers make a task worth handing to a thread.
 inline int64_t rows_per_task(int64_t columns) {
   return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns));
+}
+
+// y = the sum over blocks of partial [blocks, C], in order.
+template <class T>
+inline void sum_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y) {
+  constexpr int64_t kColumns = 256;
+  parallel_ranges(columns, kColumns, [&](int64_t begin, int64_t end) {
+    Acc<T> sum[kColumns] = {};
+    for (int64_t b = 0; b < blocks; ++b)
+      for (int64_t c = begin; c < end; ++c) sum[c - begin] += partial[b * columns + c];
+    for (int64_t c = begin; c < end; ++c) y[c] = static_cast<T>(sum[c - begin]);
+  });
 }
 
 }  // namespace galvan

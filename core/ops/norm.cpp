@@ -34,7 +34,7 @@ Grads norm_gradients(const Tensor& s, const Tensor& weight, const Tensor& mean, 
   const Tensor dx = want_dx ? Tensor::empty_like(s) : Tensor();
   const int64_t columns = s.shape().back(), rows = columns > 0 ? s.numel() / columns : 0;
   const int sums = dweight.defined() + dbias.defined();
-  const Tensor partial = Tensor::empty({sums * norm_blocks(rows) * columns}, statistics_of(s));
+  const Tensor partial = Tensor::empty({sums * row_blocks(rows) * columns}, statistics_of(s));
   dispatch<kOp>(s, [&]<class T>(auto on) {
     norm_backward<T>(on, {.dsum = data_or_null<T>(dsum_dense),
                           .dy = dy.data<T>(),

@@ -1,0 +1,84 @@
+// The fused ops against the compositions they stand for.
+#include "core/parallel.h"
+#include "golden.h"
+#include "leaves.h"
+
+using namespace galvan;
+
+namespace {
+
+double fused_tolerance(DType dtype) {
+  return dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 3e-6 : 0.05;
+}
+
+}  // namespace
+
+TEST_CASE("bias_gelu equals gelu(x + bias), in values and gradients") {
+  for (const Gelu form : {Gelu::tanh, Gelu::exact}) {
+    for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+      for (const Shape& shape :
+           {Shape{3, 5}, Shape{2, 9, 33}, Shape{37, 1}, Shape{31}, Shape{3, 1025}, Shape{0, 3}}) {
+        const std::vector<double> values = golden_input(shape.numel(), 1, 5.0);
+        const std::vector<double> offsets = golden_input(shape.back(), 2);
+        const Tensor x = leaf(values, shape, dtype), b = leaf(offsets, {shape.back()}, dtype);
+        const Tensor x2 = leaf(values, shape, dtype), b2 = leaf(offsets, {shape.back()}, dtype);
+        const Tensor dy = Tensor::from(golden_input(shape.numel(), 3), shape, {.dtype = dtype});
+        const Tensor y = bias_gelu(x, b, form), twin = gelu(x2 + b2, form);
+        y.backward(dy);
+        twin.backward(dy);
+        check_close(y, twin.to_vector(), fused_tolerance(dtype));
+        check_close(x.grad(), x2.grad().to_vector(), fused_tolerance(dtype));
+        check_close(b.grad(), b2.grad().to_vector(), 4 * fused_tolerance(dtype));
+      }
+    }
+  }
+}
+
+TEST_CASE("silu_mul equals silu(gate) * up, in values and gradients") {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    for (const Shape& shape : {Shape{}, Shape{3, 5}, Shape{9001}, Shape{0, 3}}) {
+      const std::vector<double> gates = golden_input(shape.numel(), 1, 8.0),
+                                ups = golden_input(shape.numel(), 2);
+      const Tensor g = leaf(gates, shape, dtype), u = leaf(ups, shape, dtype);
+      const Tensor g2 = leaf(gates, shape, dtype), u2 = leaf(ups, shape, dtype);
+      const Tensor dy = Tensor::from(golden_input(shape.numel(), 3), shape, {.dtype = dtype});
+      const Tensor y = silu_mul(g, u), twin = silu(g2) * u2;
+      y.backward(dy);
+      twin.backward(dy);
+      check_close(y, twin.to_vector(), fused_tolerance(dtype));
+      check_close(g.grad(), g2.grad().to_vector(), fused_tolerance(dtype));
+      check_close(u.grad(), u2.grad().to_vector(), fused_tolerance(dtype));
+    }
+  }
+}
+
+TEST_CASE("a bias's gradient goes straight to its place, in the same bits on any number of threads") {
+  const int before = threads();
+  const Tensor x = Tensor::normal({1037, 131}, {.seed = 1}), dy = Tensor::normal({1037, 131}, {.seed = 2});
+  const Tensor b = Tensor::normal({131}, {.seed = 3}).set_requires_grad();
+  b.impl()->grad_buffer = Tensor::full({131}, 77);
+  std::vector<double> first;
+  for (const int count : {1, 2, 5}) {
+    set_threads(count);
+    b.set_grad({});
+    bias_gelu(x, b).backward(dy);
+    CHECK(b.grad().impl() == b.impl()->grad_buffer.impl());
+    if (first.empty()) first = b.grad().to_vector();
+    CHECK(b.grad().to_vector() == first);
+  }
+  set_threads(before);
+}
+
+TEST_CASE("fused ops say what is wrong with their input") {
+  const Tensor x = Tensor::ones({2, 3});
+  CHECK_THROWS_WITH_AS(bias_gelu(x, Tensor::ones({2})),
+                       "bias_gelu: bias [2] does not fit the last dimension of [2, 3]", Error);
+  CHECK_THROWS_WITH_AS(bias_gelu(x, Tensor::ones({3}, {.dtype = DType::f64})),
+                       "bias_gelu: dtypes differ, f32 and f64", Error);
+  CHECK_THROWS_WITH_AS(bias_gelu(x, {}), "bias_gelu: got an undefined tensor", Error);
+  CHECK_THROWS_WITH_AS(bias_gelu(Tensor::ones({}), Tensor::ones({})),
+                       "bias_gelu: needs at least 1 dimension, got a scalar", Error);
+  CHECK_THROWS_WITH_AS(silu_mul(x, Tensor::ones({3})), "silu_mul: shapes differ, [2, 3] and [3]", Error);
+  CHECK_THROWS_WITH_AS(silu_mul(Tensor::arange(3), Tensor::arange(3)),
+                       "silu_mul: takes f32, f64, bf16, not i32", Error);
+}
