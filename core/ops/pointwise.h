@@ -1,11 +1,22 @@
 // What the pointwise ops share: from tensors to the kernels `unary` and `binary`.
 #pragma once
 
+#include <cmath>
+
 #include "core/autograd.h"
 #include "core/kernels.h"
 #include "core/pointwise.h"
 
 namespace galvan {
+
+// A scalar must be expressible in x's dtype: "add: 0.5 is not a whole number that fits i32".
+inline void check_scalar(const char* op, const Tensor& x, double c) {
+  check_defined(op, x);
+  check(x.dtype() != DType::i32 || (std::fabs(c) <= 0x1p31 && c != 0x1p31 && c == std::floor(c)), op, ": ", c,
+        " is not a whole number that fits i32");
+  check(x.dtype() != DType::boolean || !types_of(op).contains(DType::boolean) || c == 0.0 || c == 1.0, op,
+        ": ", c, " is neither 0 nor 1, but x is bool");
+}
 
 // f(x), not recorded.
 template <OpName kOp, class F>

@@ -3,17 +3,6 @@
 #include "core/ops/pointwise.h"
 
 namespace galvan {
-namespace {
-
-// A scalar must be expressible in x's dtype: an i32 tensor takes whole numbers.
-void check_scalar(const char* op, const Tensor& x, double c) {
-  check_defined(op, x);
-  check(x.dtype() != DType::i32 || c == static_cast<double>(static_cast<int32_t>(c)), op, ": ", c,
-        " is not a whole number that fits i32");
-}
-
-}  // namespace
-
 Tensor add(const Tensor& a, const Tensor& b) {
   return record("add", map<"add">(a, b, Add()), {a, b},
                 [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {

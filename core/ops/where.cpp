@@ -1,6 +1,5 @@
 // Selection: where, masked_fill, tril.
-#include "core/autograd.h"
-#include "core/kernels.h"
+#include "core/ops/pointwise.h"
 
 namespace galvan {
 namespace {
@@ -40,7 +39,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
-  check_defined("masked_fill", x);
+  check_scalar("masked_fill", x, value);
   return record("masked_fill", select<"masked_fill">(mask, scalar_like(x, value), x), {x},
                 [mask = save(mask), x = x.shape()](const Tensor& dy, Needs) -> Grads {
                   return {sum_to(masked_fill(dy, mask, 0.0), x)};

@@ -1,0 +1,332 @@
+// Every row of the op table, driven through the same checks. What is compared with what:
+//   f64                PyTorch's values and gradients, or the row's twin
+//   f32, bf16          the f64 op on the same, rounded, inputs
+//   i32, bool          the f64 op on the same whole numbers
+//   gradients in f64   central differences, too
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <set>
+
+#include "core/autograd.h"
+#include "core/gradcheck.h"
+#include "core/parallel.h"
+#include "tests/core/golden.h"
+#include "tests/core/tolerance.h"
+#include "tests/op_table/op_table.h"
+
+using namespace galvan;
+
+namespace {
+
+// One case of one row, in f64.
+struct Sample {
+  std::string name;
+  std::vector<Tensor> inputs;
+  Attributes attributes;
+  bool golden = false;
+  // Golden ones; empty for an input without a gradient.
+  std::vector<std::vector<double>> outputs = {};
+  std::vector<std::vector<double>> upstream = {};
+  std::vector<std::vector<double>> grads = {};
+};
+
+Shape shape_of(const std::vector<int64_t>& sizes) {
+  Shape shape;
+  for (int64_t size : sizes) shape.push_back(size);
+  return shape;
+}
+
+bool has_golden(const OpRow& row) {
+  static const nlohmann::json file = golden_file("ops.json");
+  return std::any_of(file.at("cases").begin(), file.at("cases").end(),
+                     [&](const nlohmann::json& c) { return c.at("op") == row.name; });
+}
+
+std::vector<Sample> samples(const OpRow& row) {
+  std::vector<Sample> all;
+  if (has_golden(row)) {
+    for (const GoldenCase& c : golden_cases(row.name)) {
+      Sample s{.name = c.name, .inputs = {}, .attributes = c.attributes, .golden = true};
+      for (const GoldenInput& in : c.inputs) {
+        const DType dtype = in.dtype == "f64" ? DType::f64 : in.dtype == "i32" ? DType::i32 : DType::boolean;
+        s.inputs.push_back(Tensor::from(in.values, shape_of(in.shape), {.dtype = dtype}));
+        s.grads.push_back(in.grad);
+      }
+      for (const GoldenOutput& y : c.outputs) {
+        s.outputs.push_back(y.values);
+        s.upstream.push_back(y.upstream);
+      }
+      all.push_back(std::move(s));
+    }
+  }
+  for (const OpCase& c : row.cases)
+    all.push_back({.name = row.name + " " + c.name,
+                   .inputs = make_inputs(c, DType::f64),
+                   .attributes = c.attributes,
+                   .golden = false});
+  return all;
+}
+
+// Real inputs converted to dtype.
+std::vector<Tensor> converted(std::span<const Tensor> inputs, DType dtype) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : inputs) out.push_back(is_floating(x.dtype()) ? x.to(dtype) : x);
+  return out;
+}
+
+struct Result {
+  Outputs outputs;
+  Grads grads;  // undefined for inputs that have none
+};
+
+using Call = std::function<Outputs(Inputs, const Attributes&)>;
+
+// Runs forward and, for a row with one, backward. Upstream gradients, where none are given, are random and rounded
+// to bf16, so that every dtype gets the same.
+Result run(const OpRow& row, const Call& call, std::span<const Tensor> inputs, const Sample& s) {
+  std::vector<Tensor> xs, leaves;
+  for (const Tensor& x : inputs) {
+    xs.push_back(x.detach());
+    if (row.has_backward && is_floating(x.dtype())) leaves.push_back(xs.back().set_requires_grad());
+  }
+  RandomContext::current().begin(1, 0, 0);
+  Result r;
+  r.outputs = call(xs, s.attributes);
+  std::vector<Tensor> ys, upstream;
+  for (size_t j = 0; j < r.outputs.size(); ++j) {
+    const Tensor& y = r.outputs[j];
+    CHECK(y.requires_grad() == (row.has_backward && is_floating(y.dtype())));
+    if (!y.requires_grad()) continue;
+    ys.push_back(y);
+    upstream.push_back(s.golden ? Tensor::from(s.upstream[j], y.shape())
+                                : Tensor::uniform(y.shape(), {.low = -1, .seed = j}));
+    upstream.back() = upstream.back().to(DType::bf16).to(y.dtype());
+    if (s.golden && y.dtype() == DType::f64) upstream.back() = Tensor::from(s.upstream[j], y.shape());
+  }
+  r.grads.resize(inputs.size());
+  if (ys.empty()) return r;
+  const Grads got = grad(ys, leaves, upstream);
+  for (size_t i = 0, leaf = 0; i < inputs.size(); ++i)
+    if (is_floating(inputs[i].dtype())) r.grads[i] = got[leaf++];
+  return r;
+}
+
+void check_close(const Tensor& got, const std::vector<double>& want, DType dtype, int64_t length,
+                 double slack = 1.0) {
+  const std::vector<double> values = got.to_vector();
+  REQUIRE(values.size() == want.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (!std::isfinite(want[i])) {
+      CHECK((std::isnan(want[i]) ? std::isnan(values[i]) : values[i] == want[i]));
+    } else if (!(std::fabs(values[i] - want[i]) <= slack * tolerance(dtype, length, want[i]))) {
+      FAIL_CHECK("element " << i << " of " << got.shape() << ": got " << values[i] << ", expected " << want[i]
+                            << ", tolerance " << slack * tolerance(dtype, length, want[i]));
+    }
+  }
+}
+
+// A gradient adds up what broadcasting had spread.
+int64_t gradient_length(const OpRow& row, const Sample& s, const Tensor& x, const Outputs& outputs) {
+  int64_t spread = 1;
+  for (const Tensor& y : outputs) spread = std::max(spread, y.numel() / std::max<int64_t>(1, x.numel()));
+  return row.length(s.inputs, s.attributes) * spread;
+}
+
+bool is_whole(const Attributes& attributes) {
+  return std::all_of(attributes.begin(), attributes.end(), [](const nlohmann::json& a) {
+    return !a.is_number_float() || a.get<double>() == std::floor(a.get<double>());
+  });
+}
+
+}  // namespace
+
+TEST_CASE("every op of kOpTypes has a row, and every row an op") {
+  std::set<std::string> names, ops;
+  for (const OpRow& row : op_table()) {
+    CAPTURE(row.name);
+    CHECK(names.insert(row.name).second);
+    ops.insert(row.op);
+    CHECK(types_of(row.op).contains(DType::f32));
+    CHECK((has_golden(row) || (row.twin && !row.cases.empty())));
+    CHECK_FALSE(row.bench.inputs.empty());
+  }
+  // Rows of these are still to come; the optimizers' kernels, which are no ops, are tested in tests/optim.
+  const std::set<std::string> missing = {
+      "optimizer", "add_layer_norm", "add_rms_norm", "mean",        "max",          "argmax",   "var",
+      "matmul",    "linear",         "softmax",      "log_softmax", "layer_norm",   "rms_norm", "bias_gelu",
+      "silu_mul",  "cross_entropy",  "embedding",    "gather",      "index_select", "cat",      "dropout",
+      "rope",      "attention"};
+  for (const OpTypes& types : kOpTypes) {
+    CAPTURE(types.op);
+    CHECK((ops.count(std::string(types.op)) || missing.count(std::string(types.op))));
+  }
+}
+
+TEST_CASE("ops give what PyTorch gives, or their twin, forward and backward") {
+  for (const OpRow& row : op_table())
+    for (const Sample& s : samples(row)) {
+      CAPTURE(s.name);
+      const Result got = run(row, row.call, s.inputs, s);
+      const Result want = s.golden ? Result{} : run(row, row.twin, s.inputs, s);
+      const int64_t length = row.length(s.inputs, s.attributes);
+      REQUIRE(got.outputs.size() == (s.golden ? s.outputs.size() : want.outputs.size()));
+      for (size_t j = 0; j < got.outputs.size(); ++j)
+        check_close(got.outputs[j], s.golden ? s.outputs[j] : want.outputs[j].to_vector(), DType::f64,
+                    length);
+      for (size_t i = 0; i < s.inputs.size(); ++i) {
+        const std::vector<double> expected = s.golden                  ? s.grads[i]
+                                             : want.grads[i].defined() ? want.grads[i].to_vector()
+                                                                       : std::vector<double>{};
+        if (expected.empty() && s.inputs[i].numel() > 0) continue;
+        CAPTURE(i);
+        if (got.grads[i].defined())
+          check_close(got.grads[i], expected, DType::f64, gradient_length(row, s, s.inputs[i], got.outputs));
+      }
+    }
+}
+
+TEST_CASE("f32 and bf16 give what f64 gives for the same inputs, forward and backward") {
+  for (const OpRow& row : op_table())
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      if (!types_of(row.op).contains(dtype)) continue;
+      for (const Sample& s : samples(row)) {
+        CAPTURE(s.name);
+        CAPTURE(std::string(name(dtype)));
+        const std::vector<Tensor> narrow = converted(s.inputs, dtype);
+        const std::vector<Tensor> wide = converted(narrow, DType::f64);
+        Sample random = s;  // upstream gradients that every dtype holds
+        random.golden = false;
+        const Result got = run(row, row.call, narrow, random);
+        const Result want = run(row, row.call, wide, random);
+        for (size_t j = 0; j < got.outputs.size(); ++j) {
+          if (is_floating(want.outputs[j].dtype())) CHECK(got.outputs[j].dtype() == dtype);
+          check_close(got.outputs[j], want.outputs[j].to_vector(), dtype, row.length(s.inputs, s.attributes));
+        }
+        for (size_t i = 0; i < s.inputs.size(); ++i) {
+          CHECK(got.grads[i].defined() == want.grads[i].defined());
+          if (!got.grads[i].defined()) continue;
+          CAPTURE(i);
+          check_close(got.grads[i], want.grads[i].to_vector(), dtype,
+                      gradient_length(row, s, s.inputs[i], got.outputs));
+        }
+      }
+    }
+}
+
+TEST_CASE("i32 and bool give what f64 gives for whole numbers") {
+  for (const OpRow& row : op_table())
+    for (const DType dtype : {DType::i32, DType::boolean}) {
+      if (!types_of(row.op).contains(dtype)) continue;
+      for (const Sample& s : samples(row)) {
+        if (!is_whole(s.attributes)) continue;
+        CAPTURE(s.name);
+        CAPTURE(std::string(name(dtype)));
+        std::vector<Tensor> whole, wide;
+        for (const Tensor& x : s.inputs) {
+          const bool real = is_floating(x.dtype());
+          const Tensor scaled = real ? mul(x, dtype == DType::i32 ? 8.0 : 1.0) : x;
+          whole.push_back(!real                 ? x
+                          : dtype == DType::i32 ? scaled.to(DType::i32)
+                                                : gt(scaled, mul(scaled, 0.0)));
+          wide.push_back(real ? whole.back().to(DType::f64) : x);
+        }
+        NoGrad guard;
+        const Outputs got = row.call(whole, s.attributes), want = row.call(wide, s.attributes);
+        for (size_t j = 0; j < got.size(); ++j) CHECK(got[j].to_vector() == want[j].to_vector());
+      }
+    }
+}
+
+TEST_CASE("gradients agree with differences") {
+  int checked = 0;
+  for (const OpRow& row : op_table()) {
+    if (!row.has_backward) continue;
+    int cases = 0;
+    for (const Sample& s : samples(row)) {
+      CAPTURE(s.name);
+      const auto in_name = [&](const std::string& part) { return s.name.find(part) != std::string::npos; };
+      if (in_name("extreme") || std::any_of(row.kinks.begin(), row.kinks.end(), in_name)) continue;
+      RandomContext::current().begin(1, 0, 0);
+      CHECK_NOTHROW(gradcheck([&](Inputs in) { return row.call(in, s.attributes); }, s.inputs));
+      ++cases;
+    }
+    CAPTURE(row.name);
+    CHECK(cases > 0);
+    checked += cases > 0;
+  }
+  const auto differentiable = [](const OpRow& row) { return row.has_backward; };
+  CHECK(checked == std::count_if(op_table().begin(), op_table().end(), differentiable));
+}
+
+TEST_CASE("ops refuse dtypes they do not take") {
+  for (const OpRow& row : op_table()) {
+    const Sample s = samples(row).front();
+    for (const DType dtype : {DType::i32, DType::boolean}) {
+      const DTypes takes = types_of(row.op);
+      if (takes.contains(dtype)) continue;
+      CAPTURE(row.name);
+      const std::string list = takes.contains(DType::i32) ? "f32, f64, bf16, i32" : "f32, f64, bf16";
+      const std::string message = row.op + ": takes " + list + ", not " + name(dtype);
+      CHECK_THROWS_WITH_AS(row.call(converted(s.inputs, dtype), s.attributes), message.c_str(), Error);
+    }
+  }
+}
+
+TEST_CASE("ops do not care how their inputs and upstream gradients are laid out") {
+  // The same values with the last two dimensions swapped in memory.
+  const auto swapped = [](const Tensor& x) {
+    return x.rank() < 2 ? x : x.transpose(-1, -2).contiguous().transpose(-1, -2);
+  };
+  for (const OpRow& row : op_table())
+    for (const Sample& s : samples(row)) {
+      CAPTURE(s.name);
+      std::vector<Tensor> views;
+      for (const Tensor& x : s.inputs) views.push_back(swapped(x));
+      const Call on_views = [&](Inputs in, const Attributes& a) {
+        Outputs out = row.call(in, a);
+        for (Tensor& y : out)
+          if (y.rank() >= 2 && y.requires_grad()) y = y.transpose(-1, -2).clone().transpose(-1, -2);
+        return out;
+      };
+      const Result a = run(row, row.call, s.inputs, s), b = run(row, on_views, views, s);
+      for (size_t j = 0; j < a.outputs.size(); ++j) {
+        CHECK(a.outputs[j].shape() == b.outputs[j].shape());
+        check_close(b.outputs[j], a.outputs[j].to_vector(), DType::f64, row.length(s.inputs, s.attributes));
+      }
+      for (size_t i = 0; i < a.grads.size(); ++i)
+        if (a.grads[i].defined())
+          check_close(b.grads[i], a.grads[i].to_vector(), DType::f64,
+                      gradient_length(row, s, s.inputs[i], a.outputs));
+    }
+}
+
+TEST_CASE("ops give the same bits for any number of threads") {
+  const int before = threads();
+  const auto bits = [](const Tensor& x) {
+    const Tensor d = x.contiguous();
+    std::vector<char> bytes(static_cast<size_t>(d.numel() * size_of(d.dtype())));
+    if (!bytes.empty())
+      std::memcpy(bytes.data(),
+                  static_cast<const char*>(d.impl()->storage->data()) + d.impl()->offset * size_of(d.dtype()),
+                  bytes.size());
+    return bytes;
+  };
+  for (const OpRow& row : op_table()) {
+    CAPTURE(row.name);
+    const Sample s{.name = row.name,
+                   .inputs = make_inputs(row.bench, DType::f32),
+                   .attributes = row.bench.attributes,
+                   .golden = false};
+    set_threads(1);
+    const Result one = run(row, row.call, s.inputs, s);
+    set_threads(3);
+    const Result three = run(row, row.call, s.inputs, s);
+    set_threads(before);
+    for (size_t j = 0; j < one.outputs.size(); ++j) CHECK((bits(one.outputs[j]) == bits(three.outputs[j])));
+    for (size_t i = 0; i < one.grads.size(); ++i)
+      if (one.grads[i].defined()) CHECK((bits(one.grads[i]) == bits(three.grads[i])));
+  }
+}

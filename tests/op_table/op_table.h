@@ -1,0 +1,71 @@
+// The one table of ops. A row says how to call an op and what it costs; tests/core/ops.cpp checks each row
+// against PyTorch's values, its gradients, its dtypes and its determinism, and the benchmarks time it. Adding an op
+// adds one row.
+//
+// A family of ops has a file here that defines `std::vector<OpRow> FAMILY_rows()`, named in op_table.cpp.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/ops.h"
+
+namespace galvan {
+
+using Inputs = std::span<const Tensor>;
+using Outputs = std::vector<Tensor>;
+using Attributes =
+    nlohmann::json;  // an op's arguments other than tensors, as tests/golden/ops.json names them
+
+// A tensor to be made: scale v + offset for real numbers, v uniform in [-1, 1) (|v| when absolute); whole numbers
+// in [0, below) for i32; coin tosses for bool. f64 stands for whatever floating-point type the op is called with.
+struct InputSpec {
+  Shape shape;
+  DType dtype = DType::f64;
+  int64_t below = 2;
+  double scale = 1.0;
+  double offset = 0.0;
+  bool absolute = false;
+};
+
+struct OpCase {
+  std::string name;
+  std::vector<InputSpec> inputs;
+  Attributes attributes = Attributes::object();
+};
+
+struct OpRow {
+  std::string name;  // unique; its cases in tests/golden/ops.json have it as their op
+  std::string op;    // its row in kOpTypes
+  std::function<Outputs(Inputs, const Attributes&)> call;
+  // How many terms the longest sum in the op has, on which the tolerance depends (tests/core/tolerance.h).
+  std::function<int64_t(Inputs, const Attributes&)> length = [](Inputs, const Attributes&) {
+    return int64_t{1};
+  };
+  bool has_backward = true;
+  // For an op that PyTorch lacks: the same composed of other ops, and the cases to compare the two on. Rows
+  // without golden values need both; others may have more cases that way.
+  std::function<Outputs(Inputs, const Attributes&)> twin = nullptr;
+  std::vector<OpCase> cases = {};
+  // Parts of names of the cases in which the op has a kink, where differences say nothing about the gradient.
+  std::vector<std::string> kinks = {};
+  // What the benchmark runs, of a size that training meets; forward FLOPs, 0 where bandwidth is what counts.
+  OpCase bench = {};
+  std::function<double(Inputs, const Outputs&)> flops = [](Inputs, const Outputs&) { return 0.0; };
+};
+
+const std::vector<OpRow>& op_table();
+
+// The inputs of a case, real ones of type `floating`; the same at every call.
+std::vector<Tensor> make_inputs(const OpCase& c, DType floating);
+
+// Bytes that a forward pass cannot do without: every input read once, every output written once.
+double least_bytes(Inputs inputs, const Outputs& outputs);
+
+// Outputs of an op with one.
+inline Outputs only(Tensor y) { return {std::move(y)}; }
+
+}  // namespace galvan
