@@ -18,7 +18,7 @@ constexpr const char* kInk = "#727b85";  // text and axes; the grid is the same,
 constexpr const char* kAxis = "stroke=\"#727b85\" stroke-opacity=\"0.7\"";
 constexpr const char* kGrid = "stroke=\"#727b85\" stroke-opacity=\"0.22\"";
 
-constexpr double kFont = 12, kTitleFont = 14, kCharacter = 0.56;  // a character's mean width, in font sizes
+constexpr double kFont = 12, kTitleFont = 14, kCharacter = 0.62;  // a character's mean width, in font sizes
 constexpr double kColumn = 1.0, kTolerance = 0.1;                 // pixels within which points are one
 
 struct Box {
