@@ -48,6 +48,11 @@ uint64_t Tokenizer::fingerprint() const {
 
 void Tokenizer::save(const std::filesystem::path& path) const { write_file_atomically(path, to_json()); }
 
+std::string Tokenizer::transformers_config() {
+  return "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"clean_up_tokenization_spaces\": "
+         "false\n}\n";
+}
+
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
   const std::string json = read_text_file(path);
   try {

@@ -44,6 +44,10 @@ class Tokenizer {
 
   void save(const std::filesystem::path& path) const;
 
+  // What has to stand in a tokenizer_config.json beside it for Transformers: without, it takes a folder with
+  // a GPT-2 model for one with GPT-2's tokenizer too.
+  static std::string transformers_config();
+
   // Throws Error with one line that names the file and what in it is not understood.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& path);
   static std::unique_ptr<Tokenizer> from_json(std::string_view json);

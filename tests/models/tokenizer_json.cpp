@@ -124,3 +124,9 @@ TEST_CASE("tokenizer.json: cut anywhere it is an error, never a crash") {
   for (size_t size = 0; size < whole.size() - 2; size += 101)
     CHECK_THROWS_AS(Tokenizer::from_json(std::string_view(whole).substr(0, size)), Error);
 }
+
+TEST_CASE("tokenizer.json: the file beside it for Transformers") {
+  const json config = json::parse(Tokenizer::transformers_config());
+  CHECK(config ==
+        json{{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}});
+}
