@@ -38,6 +38,16 @@ void tril(Cpu, const T* x, T* y, int64_t batches, int64_t rows, int64_t columns,
 template <class T>
 void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
          double scale);  // y = scale sum x
+template <class T>
+void max(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner);
+template <class T>
+void max_backward(Cpu, const T* x, const T* y, const T* dy, T* dx, int64_t outer, int64_t length,
+                  int64_t inner);
+// x [rows, length], y [rows]
+template <class T>
+void argmax(Cpu, const T* x, int32_t* y, int64_t rows, int64_t length);
+template <class T>
+void variance(Cpu, const T* x, T* y, int64_t rows, int64_t length, int64_t correction);
 
 // --- rows: softmax, norms, cross-entropy ---
 

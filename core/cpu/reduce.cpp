@@ -1,11 +1,15 @@
 // Reductions of the middle dimension.
-//   y[o, i] = scale sum_l x[o, l, i]
+//   sum      y[o, i] = scale sum_l x[o, l, i]
+//   max      y[o, i] = max_l x[o, l, i];  dx[o, l, i] = dy[o, i] / ties[o, i] where x[o, l, i] = y[o, i], else 0
+//   argmax   y[o] = the first l with x[o, l] = max_l x[o, l]
+//   variance y[o] = sum_l (x[o, l] - mean)^2 / (L - correction)
 // Shapes   x: [O, L, I], y: [O, I]
 // Memory   O L I sizeof(T) bytes, read once
 // Order    A sum is cut into chunks of a fixed length; in a chunk of a row (I = 1) element l goes to lane
 //          l mod kLanes, and the lanes are added in a fixed tree. So the bits depend on the shape alone, not
 //          on threads or on how the data is aligned; and the error grows with the chunk, not with L.
 #include <algorithm>
+#include <limits>
 
 #include "core/cpu/scratch.h"
 #include "core/kernels.h"
@@ -27,14 +31,29 @@ struct SumOf {
   static A combine(A a, A b) { return Add()(a, b); }
 };
 
-template <class Op, class A, class T>
-A reduce_row(const T* x, int64_t n) {
+template <class A>
+struct LargestOf {
+  static constexpr A kNothing = std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity()
+                                                                     : std::numeric_limits<A>::lowest();
+  static A combine(A a, A b) { return Maximum()(a, b); }
+};
+
+struct AsItIs {
+  template <class A>
+  A operator()(A x) const {
+    return x;
+  }
+};
+
+// Combines f(x[0]), ..., f(x[n - 1]).
+template <class Op, class A, class T, class F = AsItIs>
+A reduce_row(const T* x, int64_t n, F f = {}) {
   A lane[kLanes];
   std::fill_n(lane, kLanes, Op::kNothing);
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (int j = 0; j < kLanes; ++j) lane[j] = Op::combine(lane[j], static_cast<A>(x[i + j]));
-  for (int j = 0; i + j < n; ++j) lane[j] = Op::combine(lane[j], static_cast<A>(x[i + j]));
+    for (int j = 0; j < kLanes; ++j) lane[j] = Op::combine(lane[j], f(static_cast<A>(x[i + j])));
+  for (int j = 0; i + j < n; ++j) lane[j] = Op::combine(lane[j], f(static_cast<A>(x[i + j])));
   for (int width = kLanes / 2; width > 0; width /= 2)
     for (int j = 0; j < width; ++j) lane[j] = Op::combine(lane[j], lane[j + width]);
   return lane[0];
@@ -122,10 +141,81 @@ void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner, do
                       [y, scale](int64_t at, A total) { y[at] = static_cast<T>(MulScalar{scale}(total)); });
 }
 
-#define GALVAN_REDUCE(T) template void sum(Cpu, const T*, T*, int64_t, int64_t, int64_t, double);
-GALVAN_REDUCE(float)
-GALVAN_REDUCE(double)
-GALVAN_REDUCE(bfloat16)
-GALVAN_REDUCE(int32_t)
+template <class T>
+void max(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner) {
+  using A = Acc<T>;
+  reduce<LargestOf<A>, A>(x, outer, length, inner,
+                          [y](int64_t at, A largest) { y[at] = static_cast<T>(largest); });
+}
+
+template <class T>
+void max_backward(Cpu, const T* x, const T* y, const T* dy, T* dx, int64_t outer, int64_t length,
+                  int64_t inner) {
+  using A = Acc<T>;
+  const int64_t tiles = (inner + kColumnTile - 1) / kColumnTile;
+  parallel_for(outer * tiles, [&](int64_t task) {
+    const int64_t o = task / tiles, first = task % tiles * kColumnTile;
+    const int64_t columns = std::min(kColumnTile, inner - first);
+    const T* largest = y + o * inner + first;
+    // NaN is the largest where there is one.
+    const auto is_tie = [&](int64_t l, int64_t i) {
+      const A value = x[(o * length + l) * inner + first + i], top = largest[i];
+      return value == top || (value != value && top != top);
+    };
+    A share[kColumnTile] = {};
+    for (int64_t l = 0; l < length; ++l)
+      for (int64_t i = 0; i < columns; ++i) share[i] += is_tie(l, i) ? A(1) : A(0);
+    for (int64_t i = 0; i < columns; ++i) share[i] = static_cast<A>(dy[o * inner + first + i]) / share[i];
+    for (int64_t l = 0; l < length; ++l)
+      for (int64_t i = 0; i < columns; ++i)
+        dx[(o * length + l) * inner + first + i] = static_cast<T>(is_tie(l, i) ? share[i] : A(0));
+  });
+}
+
+template <class T>
+void argmax(Cpu, const T* x, int32_t* y, int64_t rows, int64_t length) {
+  using A = Acc<T>;
+  parallel_ranges(rows, std::max<int64_t>(1, kTaskElements / length), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T* row = x + r * length;
+      int64_t best = 0;
+      for (int64_t i = 1; i < length; ++i) {
+        const A value = row[i], largest = row[best];
+        if (value > largest || (value != value && largest == largest)) best = i;
+      }
+      y[r] = static_cast<int32_t>(best);
+    }
+  });
+}
+
+template <class T>
+void variance(Cpu, const T* x, T* y, int64_t rows, int64_t length, int64_t correction) {
+  using A = Acc<T>;
+  const A n = static_cast<A>(length), divisor = static_cast<A>(std::max<int64_t>(0, length - correction));
+  parallel_ranges(rows, std::max<int64_t>(1, kTaskElements / std::max<int64_t>(length, kLanes)),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t r = begin; r < end; ++r) {
+                      const T* row = x + r * length;
+                      const A mean = reduce_row<SumOf<A>, A>(row, length) / n;
+                      const auto square = [mean](A value) { return (value - mean) * (value - mean); };
+                      y[r] = static_cast<T>(reduce_row<SumOf<A>, A>(row, length, square) / divisor);
+                    }
+                  });
+}
+
+#define GALVAN_NUMBERS(T)                                                  \
+  template void sum(Cpu, const T*, T*, int64_t, int64_t, int64_t, double); \
+  template void max(Cpu, const T*, T*, int64_t, int64_t, int64_t);         \
+  template void argmax(Cpu, const T*, int32_t*, int64_t, int64_t);
+GALVAN_NUMBERS(float)
+GALVAN_NUMBERS(double)
+GALVAN_NUMBERS(bfloat16)
+GALVAN_NUMBERS(int32_t)
+#define GALVAN_FLOATING(T)                                                                      \
+  template void max_backward(Cpu, const T*, const T*, const T*, T*, int64_t, int64_t, int64_t); \
+  template void variance(Cpu, const T*, T*, int64_t, int64_t, int64_t);
+GALVAN_FLOATING(float)
+GALVAN_FLOATING(double)
+GALVAN_FLOATING(bfloat16)
 
 }  // namespace galvan

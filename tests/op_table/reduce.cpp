@@ -8,6 +8,12 @@ const OpCase kColumns = {
 
 Over over(const Attributes& a) { return {.dims = a.at("dims"), .keepdim = a.at("keepdim")}; }
 
+Shape sizes(const Attributes& a) {
+  Shape shape;
+  for (int64_t size : a.at("sizes").get<std::vector<int64_t>>()) shape.push_back(size);
+  return shape;
+}
+
 // How many elements become one.
 int64_t length(Inputs in, const Attributes& a) {
   int64_t n = 1;
@@ -26,6 +32,36 @@ std::vector<OpRow> reduce_rows() {
        .call = [](Inputs in, const Attributes& a) { return only(sum(in[0], over(a))); },
        .length = length,
        .bench = kColumns},
+      {.name = "sum_to",
+       .op = "sum",
+       .call = [](Inputs in, const Attributes& a) { return only(sum_to(in[0], sizes(a))); },
+       .length = [](Inputs in, const Attributes& a) { return in[0].numel() / sizes(a).numel(); },
+       .twin = [](Inputs in,
+                  const Attributes& a) { return only(sum(in[0], {.dims = a.at("dims")}).reshape(sizes(a))); },
+       .cases = {{"leading", {{.shape = {3, 5, 7}}}, {{"sizes", {7}}, {"dims", {0, 1}}}},
+                 {"leading and middle", {{.shape = {3, 5, 7}}}, {{"sizes", {1, 7}}, {"dims", {0, 1}}}},
+                 {"ends", {{.shape = {3, 5, 7}}}, {{"sizes", {1, 5, 1}}, {"dims", {0, 2}}}}},
+       .bench = {"rows", {{.shape = {2048, 1536}}}, {{"sizes", {1536}}}}},
+      {.name = "mean",
+       .op = "mean",
+       .call = [](Inputs in, const Attributes& a) { return only(mean(in[0], over(a))); },
+       .length = length,
+       .bench = kColumns},
+      {.name = "max",
+       .op = "max",
+       .call = [](Inputs in, const Attributes& a) { return only(max(in[0], over(a))); },
+       .bench = kColumns},
+      {.name = "argmax",
+       .op = "argmax",
+       .call = [](Inputs in,
+                  const Attributes& a) { return only(argmax(in[0], int(a.at("dim")), a.at("keepdim"))); },
+       .has_backward = false,
+       .bench = {"rows", {{.shape = {2048, 1536}}}, {{"dim", 1}, {"keepdim", false}}}},
+      {.name = "var",
+       .op = "var",
+       .call = [](Inputs in, const Attributes& a) { return only(var(in[0], over(a), a.at("correction"))); },
+       .length = length,
+       .bench = {"rows", {{.shape = {2048, 1536}}}, {{"dims", {1}}, {"keepdim", false}, {"correction", 1}}}},
   };
 }
 
