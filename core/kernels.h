@@ -6,6 +6,8 @@
 #pragma once
 
 #include "core/dispatch.h"
+#include "core/gemm_layout.h"
+#include "core/head_layout.h"
 
 namespace galvan {
 
@@ -134,10 +136,42 @@ template <class T>
 void silu_mul_backward(Cpu, const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n);
 
 // --- matrix products ---
+template <class T>
+void gemm(Cpu, const Gemm<T, T>& product);
 
 // --- indexing ---
+// y[o, j, i] = x[o, index[j], i]:  x [outer, rows, inner], y [outer, picks, inner]
+template <class T>
+void select_rows(Cpu, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
+                 int64_t inner);
+// dx[o, r, i] = sum of dy[o, j, i] over the j with index[j] = r, in the order of j
+template <class T>
+void select_rows_backward(Cpu, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
+                          int64_t picks, int64_t inner);
+// y[i] = x[i with coordinate `dim` replaced by index[i]], for i in `shape`, index's and y's; both are dense
+template <class T>
+void gather(Cpu, const T* x, const Strides& x_strides, const int32_t* index, T* y, const Shape& shape,
+            int dim);
+// dx (zero before) += dy at the places that gather read, in the order of the index along `dim`
+template <class T>
+void gather_backward(Cpu, const T* dy, const int32_t* index, T* dx, const Strides& dx_strides,
+                     const Shape& shape, int dim);
 
 // --- transformer: dropout, rope, attention ---
+// y[i] = x[i] / (1 - p) where uniform_from(word i of `stream`) >= p, else 0; n elements
+template <class T>
+void dropout(Cpu, const RandomStream& stream, double p, const T* x, T* y, int64_t n);
+// x, y [B, H, T, D]: row t turned by angles (t + position) theta^(-2i/D), backwards for the gradient
+template <class T>
+void rope(Cpu, const RopeSizes& sizes, HeadRows<const T> x, HeadRows<T> y);
+// lse [B, H, Tq]: the log-sum-exp of each row's scores, which is all the backward needs to have them again.
+template <class T>
+void attention_forward(Cpu, const AttentionSizes& sizes, HeadRows<const T> q, HeadRows<const T> k,
+                       HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse);
+template <class T>
+void attention_backward(Cpu, const AttentionSizes& sizes, HeadRows<const T> q, HeadRows<const T> k,
+                        HeadRows<const T> v, HeadRows<const T> y, HeadRows<const T> dy, const Acc<T>* lse,
+                        HeadRows<T> dq, HeadRows<T> dk, HeadRows<T> dv);
 
 // --- optimizers ---
 // A piece of the flat parameter arena: n weights with their gradient and state. `master` holds the weight the

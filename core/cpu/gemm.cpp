@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "core/check.h"
+#include "core/kernels.h"
 #include "core/parallel.h"
 
 namespace galvan {
@@ -64,6 +65,14 @@ void gemm(const Gemm<In, Out>& product) {
   }
 }
 
+template <class T>
+void gemm(Cpu, const Gemm<T, T>& product) {
+  gemm<T, T>(product);
+}
+
+template void gemm(Cpu, const Gemm<float, float>&);
+template void gemm(Cpu, const Gemm<double, double>&);
+template void gemm(Cpu, const Gemm<bfloat16, bfloat16>&);
 template void gemm(const Gemm<float, float>&);
 template void gemm(const Gemm<double, double>&);
 template void gemm(const Gemm<bfloat16, bfloat16>&);

@@ -12,20 +12,21 @@ namespace {
 // cut anew.
 std::optional<Strides> strides_as(const Tensor& x, const Shape& shape) {
   if (x.is_contiguous() || x.numel() == 0) return contiguous_strides(shape);
+  Shape sizes;  // x's, without dimensions of size 1, whose strides mean nothing
+  Strides steps;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.shape()[i] == 1) continue;
+    sizes.push_back(x.shape()[i]);
+    steps.push_back(x.strides()[i]);
+  }
   Strides strides = shape;
   int to = shape.rank() - 1;
-  int from = x.rank() - 1;
+  int from = sizes.rank() - 1;
   while (from >= 0) {
     // The longest dense run of x's dimensions that ends at `from`.
-    int64_t stride = x.strides()[from];
-    int64_t run = x.shape()[from];
-    while (from > 0 &&
-           (x.shape()[from - 1] == 1 || x.strides()[from - 1] == x.strides()[from] * x.shape()[from] ||
-            x.shape()[from] == 1)) {
-      if (x.shape()[from] == 1) stride = x.strides()[from - 1];
-      --from;
-      run *= x.shape()[from];
-    }
+    int64_t stride = steps[from];
+    int64_t run = sizes[from];
+    for (; from > 0 && steps[from - 1] == steps[from] * sizes[from]; --from) run *= sizes[from - 1];
     --from;
     // The new dimensions that it is cut into.
     while (to >= 0 && (run > 1 || shape[to] == 1)) {
