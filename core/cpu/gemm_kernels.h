@@ -28,10 +28,11 @@ struct GemmKernels {
   void (*pack_a)(const In* a, int64_t lda, bool transpose, int64_t rows, int64_t depth, void* dst,
                  int64_t dst_stride);
 
-  // op(B)[0..depth, 0..columns) -> dst[u * width + j], with zeros from `columns` up to width, a multiple of
-  // lanes.
-  void (*pack_b)(const In* b, int64_t ldb, bool transpose, int64_t depth, int64_t columns, void* dst,
-                 int64_t width);
+  // op(B)[begin..end, 0..columns) -> panels `panel_stride` units apart, each [depth, width] and the last one only as
+  // many vectors wide as it needs, filled with zeros: dst[panel * panel_stride + u * width + j]. b points at
+  // op(B)[0, 0]; begin is a multiple of 16. When transposed, columns must fit one panel.
+  void (*pack_b)(const In* b, int64_t ldb, bool transpose, int64_t begin, int64_t end, int64_t columns,
+                 void* dst, int64_t panel_stride);
 
   int rows;        // height of a full tile
   int lanes;       // sums in a vector

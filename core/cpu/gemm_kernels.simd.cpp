@@ -35,6 +35,11 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
 #pragma GCC unroll 2
     for (int j = 0; j < NV; ++j) sum[i][j] = load(init + i * init_stride + j * lanes);
   }
+#pragma GCC unroll 12
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) __builtin_prefetch(c + i * ldc + j * lanes, 1);
+  }
   for (int64_t u = 0; u < units; ++u) {
     Vec<T> b_row[NV];
 #pragma GCC unroll 2
@@ -80,14 +85,33 @@ void pack_a(const In* a, int64_t lda, bool transpose, int64_t rows, int64_t dept
   }
 }
 
+template <class In, class T>
+void copy_to_panels(const In* b, int64_t ldb, int64_t begin, int64_t end, int64_t columns, T* dst,
+                    int64_t panel_stride) {
+  constexpr int lanes = kLanes<T>, width = GemmKernels<In>::kVectors * lanes;
+  for (int64_t k = begin; k < end; ++k) {
+    for (int64_t j = 0; j < columns; j += width) {
+      const int64_t left = columns - j;
+      const int64_t panel_width = left < width ? (left + lanes - 1) / lanes * lanes : width;
+      T* to = dst + j / width * panel_stride + k * panel_width;
+      for (int64_t v = 0; v < panel_width; v += lanes) {
+        const In* from = b + k * ldb + j + v;
+        store(to + v, left - v >= lanes ? load_as<T>(from) : load_n_as<T>(from, static_cast<int>(left - v)));
+      }
+    }
+  }
+}
+
 template <class In>
-void pack_b(const In* b, int64_t ldb, bool transpose, int64_t depth, int64_t columns, void* dst,
-            int64_t width) {
-  const auto to = static_cast<Acc<In>*>(dst);
+void pack_b(const In* b, int64_t ldb, bool transpose, int64_t begin, int64_t end, int64_t columns, void* dst,
+            int64_t panel_stride) {
+  using T = Acc<In>;
+  const auto to = static_cast<T*>(dst);
   if (transpose) {
-    transpose_padded(b, ldb, columns, depth, to, width);
+    const int64_t width = (columns + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+    transpose_padded(b + begin, ldb, columns, end - begin, to + begin * width, width);
   } else {
-    copy(b, ldb, depth, columns, to, width);
+    copy_to_panels(b, ldb, begin, end, columns, to, panel_stride);
   }
 }
 

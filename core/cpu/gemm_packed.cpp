@@ -30,7 +30,7 @@ constexpr int64_t kTaskPanelBytes = 320 << 10;  // of packed B that a task uses:
 constexpr int64_t kMaxColumns = 4096;           // of B packed at a time
 constexpr double kTaskFlops = 5e5;              // at least, about 5 us
 constexpr double kInlineFlops = 1e5;            // below, waking other threads costs more than it gains
-constexpr int64_t kPackRows = 48;               // rows of A that one task packs
+constexpr int64_t kPackRows = 32;               // rows of memory that one task packs, a multiple of 32
 
 int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
@@ -152,21 +152,35 @@ class PackedProduct {
     return b_packed_ + j * units(block) * kernels_.unit_bytes;
   }
 
+  // Every task reads whole rows of memory, one after the other.
   void pack(const Block& block) const {
-    const int64_t panels = ceil_div(block.columns, width_);
-    const int64_t row_chunks = pack_a_ ? ceil_div(g_.m, kPackRows) : 0;
-    for_tasks(panels + row_chunks, [&](int64_t task) {
-      if (task < panels) {
-        const int64_t j = task * width_;
-        const In* b =
-            g_.transpose_b ? g_.b + (block.j + j) * g_.ldb + block.k : g_.b + block.k * g_.ldb + block.j + j;
-        kernels_.pack_b(b, g_.ldb, g_.transpose_b, block.depth, std::min<int64_t>(width_, block.columns - j),
-                        panel(block, j), panel_width(block, j));
+    const int64_t b_grain = g_.transpose_b ? width_ : kPackRows;
+    const int64_t a_grain = kPackRows;
+    const int64_t b_tasks = ceil_div(g_.transpose_b ? block.columns : block.depth, b_grain);
+    const int64_t a_tasks = pack_a_ ? ceil_div(g_.transpose_a ? block.depth : g_.m, a_grain) : 0;
+    const int64_t unit_bytes = kernels_.unit_bytes;
+    for_tasks(b_tasks + a_tasks, [&](int64_t task) {
+      if (task < b_tasks) {
+        const int64_t row = task * b_grain;
+        if (g_.transpose_b) {
+          const int64_t columns = std::min(b_grain, block.columns - row);
+          kernels_.pack_b(g_.b + (block.j + row) * g_.ldb + block.k, g_.ldb, true, 0, block.depth, columns,
+                          panel(block, row), 0);
+        } else {
+          kernels_.pack_b(g_.b + block.k * g_.ldb + block.j, g_.ldb, false, row,
+                          std::min(row + b_grain, block.depth), block.columns, b_packed_,
+                          units(block) * width_);
+        }
       } else {
-        const int64_t i = (task - panels) * kPackRows;
-        const In* a = g_.transpose_a ? g_.a + block.k * g_.lda + i : g_.a + i * g_.lda + block.k;
-        kernels_.pack_a(a, g_.lda, g_.transpose_a, std::min(kPackRows, g_.m - i), block.depth,
-                        a_packed_ + i * a_stride_ * kernels_.unit_bytes, a_stride_);
+        const int64_t row = (task - b_tasks) * a_grain;
+        if (g_.transpose_a) {
+          kernels_.pack_a(g_.a + (block.k + row) * g_.lda, g_.lda, true, g_.m,
+                          std::min(a_grain, block.depth - row), a_packed_ + row / kernels_.unit * unit_bytes,
+                          a_stride_);
+        } else {
+          kernels_.pack_a(g_.a + row * g_.lda + block.k, g_.lda, false, std::min(a_grain, g_.m - row),
+                          block.depth, a_packed_ + row * a_stride_ * unit_bytes, a_stride_);
+        }
       }
     });
   }
@@ -180,9 +194,25 @@ class PackedProduct {
       const int64_t j_end = std::min(j_begin + task_columns_, block.columns);
       for (int64_t i = i_begin; i < i_end; i += kernels_.rows) {
         const int64_t rows = std::min<int64_t>(kernels_.rows, i_end - i);
-        for (int64_t j = j_begin; j < j_end; j += width_) compute_tile(block, i, rows, j);
+        for (int64_t j = j_begin; j < j_end; j += width_) {
+          prefetch_a(block, i + rows, j - j_begin, j_end - j_begin);
+          compute_tile(block, i, rows, j);
+        }
       }
     });
+  }
+
+  // Rows of A come from outer caches, and are too short for the processor to see them coming: while the tiles of
+  // one row of tiles are computed, each fetches its share of the next row's lines.
+  void prefetch_a(const Block& block, int64_t i, int64_t part, int64_t whole) const {
+    const int64_t row_bytes = units(block) * kernels_.unit_bytes;
+    const int64_t begin = row_bytes * part / whole / 64 * 64;
+    const int64_t end = std::min(row_bytes, row_bytes * (part + width_) / whole / 64 * 64);
+    for (int64_t r = i; r < std::min(i + kernels_.rows, g_.m); ++r) {
+      const auto row = pack_a_ ? a_packed_ + r * a_stride_ * kernels_.unit_bytes
+                               : reinterpret_cast<const std::byte*>(g_.a + r * g_.lda + block.k);
+      for (int64_t at = begin; at < end; at += 64) __builtin_prefetch(row + at);
+    }
   }
 
   void compute_tile(const Block& block, int64_t i, int64_t rows, int64_t j) const {

@@ -14,7 +14,8 @@ float fma_rounds(int64_t rounds) {
   using namespace GALVAN_ISA;
   Vec<float> sum[kSums];
 #pragma GCC unroll 12
-  for (int i = 0; i < kSums; ++i) sum[i] = broadcast(static_cast<float>(i));
+  for (int i = 0; i < kSums; ++i)
+    sum[i] = broadcast(static_cast<float>(rounds + i));  // not known to the compiler
   const Vec<float> factor = broadcast(0.999f), term = broadcast(0.001f);
   for (int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 12
