@@ -194,25 +194,9 @@ class PackedProduct {
       const int64_t j_end = std::min(j_begin + task_columns_, block.columns);
       for (int64_t i = i_begin; i < i_end; i += kernels_.rows) {
         const int64_t rows = std::min<int64_t>(kernels_.rows, i_end - i);
-        for (int64_t j = j_begin; j < j_end; j += width_) {
-          prefetch_a(block, i + rows, j - j_begin, j_end - j_begin);
-          compute_tile(block, i, rows, j);
-        }
+        for (int64_t j = j_begin; j < j_end; j += width_) compute_tile(block, i, rows, j);
       }
     });
-  }
-
-  // Rows of A come from outer caches, and are too short for the processor to see them coming: while the tiles of
-  // one row of tiles are computed, each fetches its share of the next row's lines.
-  void prefetch_a(const Block& block, int64_t i, int64_t part, int64_t whole) const {
-    const int64_t row_bytes = units(block) * kernels_.unit_bytes;
-    const int64_t begin = row_bytes * part / whole / 64 * 64;
-    const int64_t end = std::min(row_bytes, row_bytes * (part + width_) / whole / 64 * 64);
-    for (int64_t r = i; r < std::min(i + kernels_.rows, g_.m); ++r) {
-      const auto row = pack_a_ ? a_packed_ + r * a_stride_ * kernels_.unit_bytes
-                               : reinterpret_cast<const std::byte*>(g_.a + r * g_.lda + block.k);
-      for (int64_t at = begin; at < end; at += 64) __builtin_prefetch(row + at);
-    }
   }
 
   void compute_tile(const Block& block, int64_t i, int64_t rows, int64_t j) const {
