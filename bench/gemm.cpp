@@ -18,8 +18,8 @@
 
 #include "core/check.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/peak.h"
 #include "core/cpu/simd/isa.h"
-#include "core/cpu/simd/peak.h"
 #include "core/parallel.h"
 
 using namespace galvan;
@@ -59,20 +59,6 @@ double seconds(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// GFLOP/s of fused multiply-adds on so many threads.
-double measure_peak(int threads) {
-  constexpr int64_t kRounds = 100'000;
-  int64_t flops = 0;
-  std::vector<float> sink(static_cast<size_t>(threads) * 16);
-  const double time = seconds([&] {
-    with_isa([&]<Isa isa>() {
-      flops = fma_flops_per_round<isa>() * kRounds * threads;
-      parallel_for(threads, [&](int64_t task) { sink[task * 16] = fma_rounds<isa>(kRounds); });
-    });
-  });
-  return static_cast<double>(flops) / time / 1e9;
 }
 
 struct Product {
@@ -121,7 +107,7 @@ nlohmann::json run(const Preset& preset, const Options& options) {
   std::vector<Product> products = products_of(preset);
   std::vector<double> peaks;
   for (int round = -1; round < options.rounds; ++round) {  // round -1 warms up
-    peaks.push_back(measure_peak(options.threads));
+    peaks.push_back(measure_peak_gflops(options.threads));
     for (Product& product : products) {
       const double packed = seconds([&] { gemm_packed(product.gemm); });
       if (round >= 0) product.packed_s.push_back(packed);

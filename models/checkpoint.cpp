@@ -67,6 +67,7 @@ void save_model(const fs::path& folder, const Transformer& model, const Tokenize
   write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
   write_file_atomically(folder / "config.json", to_huggingface(model.config(), name(dtype)).dump(2) + "\n");
   tokenizer.save(folder / "tokenizer.json");
+  write_file_atomically(folder / "tokenizer_config.json", tokenizer.transformers_config());
 }
 
 fs::path resolve_checkpoint(const fs::path& path) {

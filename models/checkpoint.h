@@ -33,7 +33,7 @@ struct LoadedModel {
   std::unique_ptr<Tokenizer> tokenizer;
 };
 
-// Writes model.safetensors, config.json and tokenizer.json into an existing folder.
+// Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into an existing folder.
 void save_model(const std::filesystem::path& folder, const Transformer& model, const Tokenizer& tokenizer);
 
 // The folder that `path` means: a checkpoint's (or any that Transformers wrote), or a run's, whose `current`

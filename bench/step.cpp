@@ -1,0 +1,134 @@
+// One whole training step, timed: forward, loss, backward, clipping, update.
+//
+//   bench_step --preset tiny|shakespeare-char|gpt2 [--style llama] [--batch-size N] [--threads N] [--steps N]
+//              [--optimizer adamw|sgd] [--dtype f32|bf16] [--kernel packed|eigen] [--json]
+//
+// Prints the median time of a step and the share of the f32 FMA peak that is measured in the same run. bench/peers/compare.py
+// interleaves it with PyTorch.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "core/allocator.h"
+#include "core/autograd.h"
+#include "core/cpu/peak.h"
+#include "core/parallel.h"
+#include "models/transformer.h"
+#include "optim/adam.h"
+#include "optim/sgd.h"
+
+using namespace galvan;
+
+namespace {
+
+struct Arguments {
+  std::string preset = "tiny", style = "gpt2", optimizer = "adamw", dtype = "f32";
+  int64_t batch_size = 0;  // 0: 12 for tiny, 8 for shakespeare-char, 1 for gpt2
+  int threads = 0;
+  int steps = 30;
+  bool json = false;
+};
+
+Arguments parse(int argc, char** argv) {
+  Arguments a;
+  for (int i = 1; i < argc; ++i) {
+    const std::string key = argv[i];
+    if (key == "--json") {
+      a.json = true;
+      continue;
+    }
+    check(i + 1 < argc, "bench_step: ", key, " needs a value");
+    const std::string value = argv[++i];
+    if (key == "--preset")
+      a.preset = value;
+    else if (key == "--style")
+      a.style = value;
+    else if (key == "--optimizer")
+      a.optimizer = value;
+    else if (key == "--dtype")
+      a.dtype = value;
+    else if (key == "--batch-size")
+      a.batch_size = std::stol(value);
+    else if (key == "--threads")
+      a.threads = std::stoi(value);
+    else if (key == "--steps")
+      a.steps = std::stoi(value);
+    else
+      fail("bench_step: unknown option ", key);
+  }
+  if (a.batch_size == 0) a.batch_size = a.preset == "tiny" ? 12 : a.preset == "gpt2" ? 1 : 8;
+  return a;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Arguments& a, const Transformer& model) {
+  auto groups = decay_matrices_only(model.parameters());
+  if (a.optimizer == "sgd")
+    return std::make_unique<SGD>(std::move(groups), SGDOptions{.lr = 0.01, .momentum = 0.9});
+  check(a.optimizer == "adamw", "bench_step: unknown optimizer ", a.optimizer);
+  return std::make_unique<AdamW>(std::move(groups),
+                                 AdamOptions{.lr = 1e-4, .beta2 = 0.99, .weight_decay = 0.1});
+}
+
+void run(const Arguments& a) {
+  if (a.threads > 0) set_threads(a.threads);
+  ModelConfig config = preset(a.preset);
+  if (a.style == "llama") config = llama_style(config);
+  config.vocab = a.preset == "gpt2" ? 50257 : 65;
+  check(a.dtype == "f32" || a.dtype == "bf16", "bench_step: unknown dtype ", a.dtype);
+  const Transformer model(config,
+                          {.seed = 1, .tensor = {.dtype = a.dtype == "bf16" ? DType::bf16 : DType::f32}});
+  const auto optimizer = make_optimizer(a, model);
+  const Tensor tokens = Tensor::uniform({a.batch_size, config.context + 1},
+                                        {.high = static_cast<double>(config.vocab), .seed = 2})
+                            .to(DType::i32);
+  const Tensor x = tokens.slice(1, 0, config.context).contiguous(),
+               y = tokens.slice(1, 1, config.context + 1).contiguous();
+
+  const auto step = [&] {
+    const Tensor loss = cross_entropy(model(x), y);
+    loss.backward();
+    optimizer->step({.clip_norm = 1.0, .skip_non_finite = true});
+    optimizer->zero_grad();
+  };
+  for (int i = 0; i < 3; ++i) step();
+  const int64_t allocations = memory_stats().system_allocations;
+  std::vector<double> times;
+  for (int i = 0; i < a.steps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    step();
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  const int64_t taken = memory_stats().system_allocations - allocations;
+  std::sort(times.begin(), times.end());
+  const double ms = times[times.size() / 2], per_step = static_cast<double>(a.batch_size * config.context);
+  const double peak = measure_peak_gflops(threads());
+  const double gflops = config.flops_per_token() * per_step / ms * 1e-6;
+  if (a.json) {
+    std::printf(
+        "{\"ms_per_step\": %.4f, \"tokens_per_second\": %.1f, \"peak_gflops\": %.1f, \"gflops\": %.1f}\n", ms,
+        per_step / ms * 1e3, peak, gflops);
+    return;
+  }
+  std::printf("%s, batch %ld, %s, %s, %d threads\n", a.preset.c_str(), static_cast<long>(a.batch_size),
+              a.optimizer.c_str(), a.dtype.c_str(), threads());
+  std::printf("  %.2f ms a step (p20 %.2f, p80 %.2f), %.0f tokens/s\n", ms, times[times.size() / 5],
+              times[times.size() * 4 / 5], per_step / ms * 1e3);
+  std::printf("  %.1f GFLOP/s, %.1f %% of the f32 FMA peak of %.1f measured now\n", gflops,
+              100 * gflops / peak, peak);
+  std::printf("  %ld allocations from the system while timed\n", static_cast<long>(taken));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    run(parse(argc, argv));
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,119 @@
+// The training loop.
+//
+//   for each epoch
+//     for each batch
+//       logits = model(tokens);  loss = cross_entropy(logits, targets)
+//       zero_grad;  loss.backward();  optimizer.step(schedule.at(step))
+//     evaluate on the validation split
+//
+// A run is a pure function of its options and data: stopped after any step and resumed from its checkpoint it
+// goes on bit for bit, in weights and in metrics.jsonl (timings excepted).
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <optional>
+
+#include "models/checkpoint.h"
+#include "models/evaluate.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
+namespace galvan {
+
+struct TrainerOptions {
+  int64_t steps = 0;        // updates in all
+  int64_t batch_size = 12;  // B, sequences of one micro-batch
+  int64_t accumulate = 1;   // micro-batches of one update
+  BatchOrder order = BatchOrder::Epoch;
+  double clip = 0.0;  // largest global gradient norm; 0: no clipping
+  int64_t eval_every =
+      500;  // steps between evaluations, besides those at the end of epochs and of the run; 0: only those
+  int64_t save_every = 0;  // steps between checkpoints, besides those of new best losses and of the end
+  int64_t patience = 0;    // stop after so many evaluations in a row without a new best; 0: never
+  uint64_t seed = 1337;    // of batches and dropout
+};
+
+// What a run works on. Everything must outlive the trainer.
+struct TrainerInputs {
+  const Transformer& model;
+  Optimizer& optimizer;
+  const Schedule& schedule;
+  const Tokenizer& tokenizer;
+  const TokenArray& tokens;
+  Split split;  // an empty validation split means no evaluation
+};
+
+struct StepReport {
+  int64_t step = 0;   // updates done, this one counted
+  int64_t epoch = 0;  // from 1
+  double loss = 0, lr = 0, momentum = 0, grad_norm = 0;
+  int64_t tokens = 0;  // trained on in this step
+  double seconds = 0;
+};
+
+struct EpochReport {
+  int64_t epoch = 0;      // from 1
+  double train_loss = 0;  // mean over the epoch's steps
+  std::optional<Evaluation> evaluation;
+};
+
+// Called as the run goes on, all optional.
+struct TrainerEvents {
+  std::function<void(const StepReport&)> on_step = {};
+  std::function<void(int64_t step, const Evaluation&, bool is_best)> on_evaluation = {};
+  std::function<void(const EpochReport&)> on_epoch = {};
+  std::function<void(int64_t step, bool is_best)> on_checkpoint = {};
+};
+
+enum class Ending { finished, stopped, out_of_patience };
+
+class Trainer {
+ public:
+  // Checks that schedule, optimizer and steps fit together (check_compatible).
+  Trainer(const TrainerInputs& inputs, const TrainerOptions& options, TrainerEvents events = {});
+
+  // Goes on from what save_checkpoint left in RUN/current: the weights must have been loaded.
+  void resume(const TrainingState& state);
+
+  // Trains until `steps`, writing metrics.jsonl and checkpoints into the folder `run`. Returns early, after saving, when
+  // `stop` becomes true. Throws Error, the last good weights saved, when a step turns up NaN or infinity: the step is run
+  // again to name the first op that made it.
+  Ending run(const std::filesystem::path& run, const std::atomic<bool>& stop);
+
+  // One update. Public for benchmarks.
+  StepReport train_step();
+
+  int64_t step() const { return step_; }
+  double best_loss() const { return progress_.best_loss; }
+  int64_t best_step() const { return progress_.best_step; }
+  int64_t steps_per_epoch() const { return sampler_.steps_for(1); }
+
+ private:
+  // What of the loop's state an exact resume needs.
+  struct Progress {
+    double best_loss = std::numeric_limits<double>::infinity();
+    int64_t best_step = -1;
+    int64_t without_best = 0;  // evaluations since the best
+    double epoch_loss = 0;     // summed over the epoch's steps so far
+    int64_t epoch_steps = 0;
+  };
+
+  double forward_backward(int64_t micro_step);
+  [[noreturn]] void explain_non_finite(double loss, double grad_norm);
+  void save(const std::filesystem::path& run, bool is_best);
+  bool due(int64_t every) const { return every > 0 && step_ % every == 0; }
+
+  TrainerInputs inputs_;
+  TrainerOptions options_;
+  TrainerEvents events_;
+  BatchSampler sampler_;
+  ScheduleTable table_;      // learning rate and momentum of every step, made once
+  Tensor tokens_, targets_;  // [B, T], filled anew for each micro-batch
+  Progress progress_;
+  int64_t step_ = 0;
+};
+
+}  // namespace galvan
