@@ -14,6 +14,24 @@ namespace {
 thread_local bool t_grad_enabled = true;
 thread_local int t_anomaly_guards = 0;
 thread_local const char* t_backward_of = nullptr;  // the op whose backward runs
+// The leaves whose gradient buffers the running backward() has lent; null while none runs, and in grad(), which
+// writes to no leaf.
+thread_local std::vector<std::shared_ptr<TensorImpl>>* t_lent = nullptr;
+thread_local bool t_in_grad = false;  // grad() runs, not backward()
+
+// Sets a variable for as long as it lives.
+template <class T>
+class Temporarily {
+ public:
+  Temporarily(T& variable, T value) : variable_(variable), before_(std::exchange(variable, value)) {}
+  ~Temporarily() { variable_ = before_; }
+  Temporarily(const Temporarily&) = delete;
+  Temporarily& operator=(const Temporarily&) = delete;
+
+ private:
+  T& variable_;
+  T before_;
+};
 
 // A chain of 200,000 nodes must not be freed by 200,000 nested destructors: what a dying node held waits
 // here, and the outermost destructor frees it in a loop.
@@ -68,8 +86,10 @@ const Tensor& Saved::get() const {
 
 Tensor Needs::grad_buffer(size_t input) const {
   const auto& leaf = edges_[input].leaf;
-  if (!leaf || leaf->grad.defined() || leaf->grad_buffer_lent) return {};
-  leaf->grad_buffer_lent = leaf->grad_buffer.defined();
+  if (!leaf || !t_lent || !leaf->grad_buffer.defined()) return {};
+  if (leaf->grad.defined() || leaf->grad_buffer_lent) return {};
+  leaf->grad_buffer_lent = true;
+  t_lent->push_back(leaf);
   return leaf->grad_buffer;
 }
 
@@ -142,20 +162,16 @@ class Pass {
       seed(outputs[i], i < upstream.size() ? upstream[i] : Tensor());
   }
 
-  ~Pass() {
-    for (auto& [leaf, sum] : leaves_) leaf->grad_buffer_lent = false;
-    for (auto& node : nodes_)
-      for (Edge& edge : node->edges)
-        if (edge.leaf && !finished_) edge.leaf->grad_buffer_lent = false;
-  }
+  ~Pass() { take_back_buffers(); }
 
   Grads run() {
     NoGrad guard;
+    const Temporarily lent(t_lent, wants_targets_ ? nullptr : &lent_);
+    const Temporarily mode(t_in_grad, wants_targets_);
     collect();
     for (const std::shared_ptr<Node>& node : nodes_) visit(*node);
-    if (!wants_targets_)
-      for (auto& [leaf, sum] : leaves_) deposit(*leaf, sum);
-    finished_ = true;
+    take_back_buffers();
+    for (auto& [leaf, sum] : leaves_) deposit(*leaf, std::move(sum));
     return std::move(target_grads_);
   }
 
@@ -225,15 +241,11 @@ class Pass {
       }
     const bool single = dys.size() == 1;
     if (single || std::any_of(dys.begin(), dys.end(), [](const Tensor& dy) { return dy.defined(); })) {
-      const char* outer = std::exchange(t_backward_of, node.op);
       Grads grads;
-      try {
+      {
+        const Temporarily op(t_backward_of, node.op);
         grads = node.backward(dys);
-      } catch (...) {
-        t_backward_of = outer;
-        throw;
       }
-      t_backward_of = outer;
       hand_on(node, grads);
     }
     if (!retain_) {
@@ -287,15 +299,27 @@ class Pass {
       if (targets_[i] == leaf) target_grads_[i] = target_grads_[i].defined() ? add(target_grads_[i], dx) : dx;
   }
 
-  // A leaf's whole gradient of this pass joins what earlier passes left there.
+  // A leaf's whole gradient of this pass joins what earlier passes left there. It gets memory of its own: what a
+  // backward returned may be a view, or another leaf's gradient too.
   static void deposit(TensorImpl& leaf, Tensor sum) {
     for (const auto& hook : leaf.hooks) sum = hooked(hook, sum);
     if (leaf.grad.defined()) sum = add(leaf.grad, sum);
-    if (leaf.grad_buffer.defined() && sum.impl() != leaf.grad_buffer.impl()) {
-      leaf.grad_buffer.copy_(sum);
-      sum = leaf.grad_buffer;
+    const Tensor& buffer = leaf.grad_buffer;
+    // A buffer that an outer backward has lent holds a part of its sum, and comes later.
+    if (buffer.defined() && !leaf.grad_buffer_lent) {
+      if (sum.impl()->storage != buffer.impl()->storage || sum.impl()->offset != buffer.impl()->offset)
+        buffer.copy_(sum);
+      leaf.grad = buffer;
+    } else {
+      const bool own =
+          sum.impl().use_count() == 1 && sum.impl()->storage.use_count() == 1 && sum.is_contiguous();
+      leaf.grad = own ? std::move(sum) : sum.clone();
     }
-    leaf.grad = sum;
+  }
+
+  void take_back_buffers() {
+    for (const auto& leaf : lent_) leaf->grad_buffer_lent = false;
+    lent_.clear();
   }
 
   static Tensor hooked(const std::function<Tensor(const Tensor&)>& hook, const Tensor& dy) {
@@ -307,13 +331,13 @@ class Pass {
 
   bool retain_;
   bool wants_targets_;
-  bool finished_ = false;
   std::vector<std::shared_ptr<TensorImpl>> targets_;
   Grads target_grads_;
   std::vector<std::shared_ptr<Node>> roots_;
   std::vector<std::shared_ptr<Node>> nodes_;
   std::unordered_map<Node*, std::vector<Tensor>> slots_;
   std::unordered_map<std::shared_ptr<TensorImpl>, Tensor> leaves_;
+  std::vector<std::shared_ptr<TensorImpl>> lent_;
 };
 
 }  // namespace
@@ -339,6 +363,7 @@ Tensor checkpoint(std::function<Tensor(std::span<const Tensor>)> block, std::vec
   std::vector<Saved> saved(inputs.begin(), inputs.end());
   const auto recompute = [block = std::move(block), saved = std::move(saved), random](const Tensor& dy,
                                                                                       Needs needs) {
+    check(!t_in_grad, "checkpoint: grad() does not see the leaves inside; use backward()");
     std::vector<Tensor> leaves;
     for (size_t i = 0; i < saved.size(); ++i) {
       leaves.push_back(saved[i]->detach());

@@ -188,7 +188,7 @@ Grads grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
            std::span<const Tensor> upstream = {}, BackwardOptions options = {});
 
 // Runs `block` without keeping what its backward needs, and runs it again during backward: memory for time.
-// Dropout masks are the same both times. Tensors that the block uses without being passed in `inputs` must be
+// Dropout masks are the same both times. For backward(), not grad(). Tensors that the block uses without being passed in `inputs` must be
 // leaves (parameters). Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost",
 // arXiv:1604.06174.
 Tensor checkpoint(std::function<Tensor(std::span<const Tensor>)> block, std::vector<Tensor> inputs);
