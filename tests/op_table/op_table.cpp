@@ -8,6 +8,7 @@ namespace galvan {
 
 std::vector<OpRow> pointwise_rows();
 std::vector<OpRow> reduce_rows();
+std::vector<OpRow> row_rows();
 
 const std::vector<OpRow>& op_table() {
   static const std::vector<OpRow> table = [] {
@@ -15,6 +16,7 @@ const std::vector<OpRow>& op_table() {
     for (const auto& family : {
              pointwise_rows,
              reduce_rows,
+             row_rows,
          })
       for (OpRow& row : family()) rows.push_back(std::move(row));
     return rows;
