@@ -79,9 +79,13 @@ fs::path resolve_checkpoint(const fs::path& path) {
   return path;
 }
 
+ModelConfig load_config(const fs::path& folder) {
+  const fs::path path = folder / "config.json";
+  return from_huggingface(read_json(path), path.string());
+}
+
 LoadedModel load_model(const fs::path& folder, DType dtype) {
-  const fs::path config_path = folder / "config.json";
-  const ModelConfig config = from_huggingface(read_json(config_path), config_path.string());
+  const ModelConfig config = load_config(folder);
   LoadedModel loaded;
   loaded.tokenizer = Tokenizer::load(folder / "tokenizer.json");
   check(loaded.tokenizer->vocab_size() <= config.vocab, folder.string(), ": the tokenizer has ",

@@ -40,6 +40,9 @@ void save_model(const std::filesystem::path& folder, const Transformer& model, c
 // it is.
 std::filesystem::path resolve_checkpoint(const std::filesystem::path& path);
 
+// The sizes and the style of the model in `folder`.
+ModelConfig load_config(const std::filesystem::path& folder);
+
 // Reads a model, converted to `dtype`. Throws one line that names the file and what is missing, corrupt or
 // unknown.
 LoadedModel load_model(const std::filesystem::path& folder, DType dtype = DType::f32);

@@ -129,8 +129,9 @@ void Trainer::explain_non_finite(double loss, double grad_norm) {
     culprit = error.what();
   }
   inputs_.optimizer.zero_grad();
-  fail("step ", step_ + 1, ": the loss is ", loss, " and the gradient norm ", grad_norm,
-       ". First bad value: ", culprit, ". The weights are those of step ", step_);
+  throw NonFiniteError(concat("step ", step_ + 1, ": the loss is ", loss, " and the gradient norm ",
+                              grad_norm, ". First bad value: ", culprit, ". The weights are those of step ",
+                              step_));
 }
 
 Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& stop) {
@@ -157,7 +158,7 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
       StepReport report;
       try {
         report = train_step();
-      } catch (const Error&) {
+      } catch (const NonFiniteError&) {
         if (saved != step_) save_now(false);
         throw;
       }

@@ -68,6 +68,11 @@ struct TrainerEvents {
   std::function<void(int64_t step, bool is_best)> on_checkpoint = {};
 };
 
+// The loss or the gradients turned NaN or infinite.
+class NonFiniteError : public Error {
+  using Error::Error;
+};
+
 enum class Ending { finished, stopped, out_of_patience };
 
 class Trainer {
@@ -79,8 +84,8 @@ class Trainer {
   void resume(const TrainingState& state);
 
   // Trains until `steps`, writing metrics.jsonl and checkpoints into the folder `run`. Returns early, after saving, when
-  // `stop` becomes true. Throws Error, the last good weights saved, when a step turns up NaN or infinity: the step is run
-  // again to name the first op that made it.
+  // `stop` becomes true. Throws NonFiniteError, the last good weights saved, when a step turns up NaN or
+  // infinity: the step is run again to name the first op that made it.
   Ending run(const std::filesystem::path& run, const std::atomic<bool>& stop);
 
   // One update. Public for benchmarks.

@@ -1,0 +1,77 @@
+#include "apps/machine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <vector>
+
+#include "core/cpu/simd/peak.h"
+#include "core/parallel.h"
+
+namespace galvan {
+namespace {
+
+template <class F>
+double seconds_of(const F& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name"))
+      if (const size_t colon = line.find(": "); colon != std::string::npos) return line.substr(colon + 2);
+  return "unknown";
+}
+
+int64_t physical_memory() {
+  int64_t bytes = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGE_SIZE);
+  int64_t limit = 0;
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"})
+    if (std::ifstream file(path); file >> limit && limit > 0) bytes = std::min(bytes, limit);
+  return bytes;
+}
+
+double measure_peak_flops(double seconds) {
+  constexpr int kTries = 5;
+  const int tasks = threads();
+  std::vector<float> sink(static_cast<size_t>(tasks) * 16);  // a cache line each
+  return with_isa([&]<Isa isa>() {
+    const auto run = [&](int64_t rounds) {
+      return seconds_of([&] {
+        parallel_for(tasks,
+                     [&](int64_t task) { sink[static_cast<size_t>(task) * 16] = fma_rounds<isa>(rounds); });
+      });
+    };
+    int64_t rounds = 1000;
+    double time = run(rounds);
+    while (time < seconds / kTries / 2 && rounds < (int64_t{1} << 40)) time = run(rounds *= 2);
+    for (int i = 1; i < kTries; ++i) time = std::min(time, run(rounds));
+    return static_cast<double>(fma_flops_per_round<isa>()) * static_cast<double>(rounds) * tasks / time;
+  });
+}
+
+double measure_copy_bandwidth() {
+  constexpr size_t kBytes = size_t{64} << 20, kPiece = size_t{1} << 20;
+  std::vector<char> from(kBytes, 1), to(kBytes, 2);
+  const auto copy = [&] {
+    return seconds_of([&] {
+      parallel_for(kBytes / kPiece, [&](int64_t piece) {
+        const size_t begin = static_cast<size_t>(piece) * kPiece;
+        std::memcpy(to.data() + begin, from.data() + begin, kPiece);
+      });
+    });
+  };
+  double best = copy();
+  for (int i = 0; i < 4; ++i) best = std::min(best, copy());
+  return 2.0 * kBytes / best;
+}
+
+}  // namespace galvan

@@ -1,0 +1,100 @@
+// The `galvan` command: train, sample, eval, schedule, info.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <new>
+
+#include "apps/command.h"
+
+namespace {
+
+using namespace galvan;
+
+constexpr const char* kExamples = R"(Examples:
+  galvan train --data input.txt            learn from a text; the run's folder is runs/1
+  galvan sample --checkpoint runs/1        let the model write
+  galvan eval --checkpoint runs/1 --data other.txt
+  galvan schedule --policy cyclic          draw a learning-rate schedule
+`galvan COMMAND --help` explains a command's options.)";
+
+// Names of options without the defaults of flags, which the library's own help shows as {false}.
+class HelpFormatter : public CLI::Formatter {
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    if (positional) return Formatter::make_option_name(option, positional);
+    std::string names;
+    for (const auto& name : option->get_snames()) names += (names.empty() ? "-" : ", -") + name;
+    for (const auto& name : option->get_lnames()) names += (names.empty() ? "--" : ", --") + name;
+    return names;
+  }
+};
+
+// A message of one line, whatever it holds.
+int complain(std::string message, int code) {
+  for (char& c : message)
+    if (c == '\n' || c == '\r') c = ' ';
+  std::cout.flush();
+  std::fprintf(stderr, "galvan: %s\n", message.c_str());
+  return code;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Trains small transformer language models on text, and writes with them.", "galvan");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.get_formatter()->column_width(38);
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "galvan " GALVAN_VERSION);
+
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(make_train_command());
+  commands.push_back(make_sample_command());
+  commands.push_back(make_eval_command());
+  commands.push_back(make_schedule_command());
+  commands.push_back(make_info_command());
+
+  std::vector<Settings> settings;
+  settings.reserve(commands.size());
+  for (const auto& command : commands) {
+    CLI::App* sub = app.add_subcommand(command->name(), command->about());
+    sub->footer(command->examples());
+    command->add_options(settings.emplace_back(*sub));
+  }
+
+  std::string hint = "`galvan --help` shows the commands";
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app.exit(request);
+  } catch (const CLI::ParseError& error) {
+    for (const auto& command : commands)
+      if (app.got_subcommand(command->name()))
+        hint = std::string("`galvan ") + command->name() + " --help` shows the options";
+    return complain(std::string(error.what()) + "; " + hint, 2);
+  }
+  for (size_t i = 0; i < commands.size(); ++i) {
+    if (!app.got_subcommand(commands[i]->name())) continue;
+    try {
+      settings[i].apply_command_line();
+      return commands[i]->run(settings[i]);
+    } catch (const UsageError& error) {
+      return complain(
+          std::string(error.what()) + "; `galvan " + commands[i]->name() + " --help` shows the options", 2);
+    }
+  }
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int code = run(argc, argv);
+    std::cout.flush();
+    if (!std::cout) return complain("cannot write the output", 1);
+    return code;
+  } catch (const std::bad_alloc&) {
+    return complain("out of memory", 1);
+  } catch (const std::exception& error) {
+    return complain(error.what(), 1);
+  }
+}

@@ -1,0 +1,135 @@
+#include "apps/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "apps/charts/charts.h"
+#include "core/check.h"
+#include "models/files.h"
+
+namespace galvan {
+
+namespace fs = std::filesystem;
+
+bool holds_run(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / "config.toml", ignored) || fs::exists(folder / "metrics.jsonl", ignored) ||
+         fs::exists(folder / "checkpoints", ignored);
+}
+
+RunLock::RunLock(const fs::path& folder)
+    : directory_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  check(directory_ >= 0, "cannot open ", folder.string(), ": ", std::strerror(errno));
+  if (::flock(directory_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(directory_);
+  fail("another process is training in ", folder.string());
+}
+
+RunLock::~RunLock() { ::close(directory_); }
+
+fs::path make_fresh_run_folder() {
+  make_directories("runs");
+  for (int64_t i = 1;; ++i) {
+    const fs::path folder = fs::path("runs") / std::to_string(i);
+    std::error_code error;
+    if (fs::create_directory(folder, error)) return folder;
+    check(!error || fs::exists(folder), "cannot create ", folder.string(), ": ", error.message());
+  }
+}
+
+uint64_t fingerprint(const TokenArray& tokens) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a over tokens
+  std::array<int32_t, 4096> piece;
+  for (int64_t begin = 0; begin < tokens.size();) {
+    const auto n = std::min<int64_t>(piece.size(), tokens.size() - begin);
+    tokens.read(begin, {piece.data(), static_cast<size_t>(n)});
+    for (int64_t i = 0; i < n; ++i)
+      hash = (hash ^ static_cast<uint32_t>(piece[static_cast<size_t>(i)])) * 1099511628211u;
+    begin += n;
+  }
+  return hash;
+}
+
+void save_data_record(const fs::path& run, const std::string& data, const TokenArray& tokens) {
+  const nlohmann::ordered_json record = {
+      {"data", data}, {"tokens", tokens.size()}, {"fingerprint", fingerprint(tokens)}};
+  write_file_atomically(run / "data.json",
+                        record.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+void check_data_record(const fs::path& run, const std::string& data, const TokenArray& tokens) {
+  const fs::path path = run / "data.json";
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return;  // ended before it had begun
+  const auto record = nlohmann::json::parse(read_text_file(path), nullptr, false);
+  check(record.is_object() && record.contains("fingerprint") && record["fingerprint"].is_number_unsigned(),
+        path.string(), ": holds no fingerprint; it may be corrupt");
+  check(record["fingerprint"].get<uint64_t>() == fingerprint(tokens), "resume: ", data,
+        " is not the text that the run in ", run.string(), " learns from; it has changed, or is another");
+}
+
+void cut_samples(const fs::path& run, int64_t step) {
+  const fs::path path = run / "samples.txt";
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return;
+  const std::string text = read_text_file(path);
+  size_t end = 0;
+  // Headers stand at the beginning of a line.
+  for (size_t at = 0; at != std::string::npos && at < text.size();) {
+    long long written = 0;
+    if (std::sscanf(text.c_str() + at, "=== step %lld ===", &written) == 1 && written > step) break;
+    const size_t next = text.find("\n=== step ", at);
+    at = next == std::string::npos ? next : next + 1;
+    end = at == std::string::npos ? text.size() : at;
+  }
+  if (end < text.size()) write_file_atomically(path, text.substr(0, end));
+}
+
+void append_sample(const fs::path& run, int64_t step, const std::string& text) {
+  const fs::path path = run / "samples.txt";
+  const std::string entry = concat("=== step ", step, " ===\n", text, "\n\n");
+  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  const bool written =
+      file >= 0 && ::write(file, entry.data(), entry.size()) == static_cast<ssize_t>(entry.size());
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  check(written, "cannot write ", path.string(), ": ", std::strerror(error));
+}
+
+void draw_curves(const fs::path& run) {
+  charts::Series train{.name = "training"}, evaluation{.name = "validation"}, lr, momentum;
+  std::istringstream lines(read_text_file(run / "metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::json::parse(line, nullptr, false);
+    if (!record.is_object()) continue;
+    const auto add = [&](charts::Series& series, const char* key) {
+      if (!record.contains(key) || !record[key].is_number()) return;
+      series.x.push_back(record.at("step").get<double>());
+      series.y.push_back(record[key].get<double>());
+    };
+    add(train, "loss");
+    add(evaluation, "eval_loss");
+    add(lr, "lr");
+    add(momentum, "momentum");
+  }
+  const auto cycles = [](const charts::Series& series) {
+    return !series.y.empty() && *std::min_element(series.y.begin(), series.y.end()) !=
+                                    *std::max_element(series.y.begin(), series.y.end());
+  };
+  std::vector<charts::Chart> panels = {{.y_label = "loss", .series = {train, evaluation}},
+                                       {.y_label = "learning rate", .series = {lr}}};
+  if (cycles(momentum)) panels.push_back({.y_label = "momentum", .series = {momentum}});
+  panels.back().x_label = "step";
+  write_file_atomically(run / "loss.svg", charts::to_svg(panels));
+}
+
+}  // namespace galvan

@@ -1,0 +1,46 @@
+// A run's folder, beside what the trainer writes into it:
+//
+//   config.toml    the complete effective configuration
+//   data.json      which tokens it trains on
+//   samples.txt    what the model wrote at each evaluation
+//   loss.svg       the curves, at the end
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "models/dataset.h"
+
+namespace galvan {
+
+bool holds_run(const std::filesystem::path& folder);
+
+// Keeps a second process from training in the same folder. Throws when one is at it.
+class RunLock {
+ public:
+  explicit RunLock(const std::filesystem::path& folder);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int directory_;
+};
+
+// Makes the first of runs/1, runs/2, ... that is not there yet.
+std::filesystem::path make_fresh_run_folder();
+
+// Of all tokens, so that a run is not resumed with others.
+uint64_t fingerprint(const TokenArray& tokens);
+void save_data_record(const std::filesystem::path& run, const std::string& data, const TokenArray& tokens);
+// Throws when the run trained on other tokens.
+void check_data_record(const std::filesystem::path& run, const std::string& data, const TokenArray& tokens);
+
+// Drops what was written after `step`.
+void cut_samples(const std::filesystem::path& run, int64_t step);
+void append_sample(const std::filesystem::path& run, int64_t step, const std::string& text);
+
+// Draws loss.svg out of metrics.jsonl.
+void draw_curves(const std::filesystem::path& run);
+
+}  // namespace galvan

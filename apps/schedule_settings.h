@@ -1,0 +1,41 @@
+// The options of learning-rate schedules, for `galvan train` and `galvan schedule` alike. Their names are those of
+// PyTorch's arguments.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/settings.h"
+#include "optim/schedule.h"
+
+namespace galvan {
+
+struct ScheduleSettings {
+  std::string policy = "cosine";
+  std::optional<double> lr, min_lr;       // the highest and the lowest learning rate
+  std::optional<int64_t> warmup;          // of cosine
+  std::optional<double> base_lr, max_lr;  // of cyclic; one-cycle has max_lr alone
+  std::optional<int64_t> step_size_up, step_size_down;
+  std::string mode = "triangular";
+  std::optional<double> gamma;
+  std::optional<int64_t> step_size;
+  bool cycle_momentum = true;
+  std::optional<double> base_momentum, max_momentum;
+  std::optional<int64_t> total_steps;
+  double pct_start = 0.3;
+  std::string anneal = "cos";
+  double div_factor = 25, final_div_factor = 1e4;
+  bool three_phase = false;
+};
+
+// `policy_option` is what the choice of the schedule is called: "schedule" or "policy".
+void add_schedule_options(Settings& settings, ScheduleSettings& schedule, const char* policy_option);
+
+// Gives what is not set the defaults of its policy for a run of `steps` steps. `lr` is what a schedule rises to unless
+// told otherwise.
+void resolve(ScheduleSettings& schedule, int64_t steps, double lr);
+
+// Of resolved settings. Throws what the schedule has to say about them.
+Schedule make_schedule(const ScheduleSettings& schedule, int64_t steps);
+
+}  // namespace galvan

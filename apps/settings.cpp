@@ -1,0 +1,180 @@
+#include "apps/settings.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+
+#include "apps/toml_file.h"
+
+namespace galvan {
+namespace {
+
+template <class T>
+struct ValueOf {
+  using type = T;
+};
+template <class T>
+struct ValueOf<std::optional<T>> {
+  using type = T;
+};
+template <class Pointer>
+using ValueType = typename ValueOf<std::remove_pointer_t<Pointer>>::type;
+
+template <class T>
+constexpr const char* kind_name() {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_same_v<T, int64_t>) return "a whole number";
+  if constexpr (std::is_same_v<T, double>) return "a number";
+  return "a text";
+}
+
+bool is_flag(const SettingTarget& target) {
+  return std::visit([]<class P>(P) { return std::is_same_v<ValueType<P>, bool>; }, target);
+}
+
+std::string type_name(const SettingTarget& target, const SettingOptions& options) {
+  if (!options.choices.empty()) return CLI::detail::join(options.choices, "|");
+  return std::visit(
+      []<class P>(P) -> std::string {
+        if constexpr (std::is_same_v<ValueType<P>, int64_t>) return "N";
+        if constexpr (std::is_same_v<ValueType<P>, double>) return "X";
+        return "TEXT";
+      },
+      target);
+}
+
+template <class T>
+T parse_number(const std::string& text, const std::string& what) {
+  T value{};
+  const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
+  const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    fail(what, ": '", text, "' is not ", kind_name<T>());
+  return value;
+}
+
+SettingValue parse(const std::string& text, const SettingTarget& target, const std::string& what) {
+  return std::visit(
+      [&]<class P>(P) -> SettingValue {
+        using T = ValueType<P>;
+        if constexpr (std::is_same_v<T, bool>)
+          return text == "true";
+        else if constexpr (std::is_same_v<T, std::string>)
+          return text;
+        else
+          return parse_number<T>(text, what);
+      },
+      target);
+}
+
+void assign(const SettingTarget& target, const SettingOptions& options, const SettingValue& value,
+            const std::string& what) {
+  const auto check_range = [&](double number) {
+    check(std::isfinite(number), what, ": ", number, " is not a finite number");
+    check(number >= options.least, what, ": ", toml_text(value), " is less than ", options.least);
+    check(number <= options.most, what, ": ", toml_text(value), " is more than ", options.most);
+  };
+  std::visit(
+      [&]<class P>(P pointer) {
+        using T = ValueType<P>;
+        if constexpr (std::is_same_v<T, double>)
+          if (const int64_t* whole = std::get_if<int64_t>(&value)) {
+            check_range(static_cast<double>(*whole));
+            *pointer = static_cast<double>(*whole);
+            return;
+          }
+        const T* same = std::get_if<T>(&value);
+        check(same != nullptr, what, ": ", toml_text(value), " is not ", kind_name<T>());
+        if constexpr (std::is_same_v<T, std::string>) {
+          const auto& choices = options.choices;
+          check(choices.empty() || std::find(choices.begin(), choices.end(), *same) != choices.end(), what,
+                ": there is no '", *same, "'; there are ", CLI::detail::join(choices, ", "));
+        } else if constexpr (!std::is_same_v<T, bool>) {
+          check_range(static_cast<double>(*same));
+        }
+        *pointer = *same;
+      },
+      target);
+}
+
+std::optional<SettingValue> present_value(const SettingTarget& target) {
+  return std::visit(
+      []<class P>(P pointer) -> std::optional<SettingValue> {
+        if constexpr (std::is_same_v<std::remove_pointer_t<P>, ValueType<P>>)
+          return SettingValue(*pointer);
+        else
+          return *pointer ? std::optional<SettingValue>(**pointer) : std::nullopt;
+      },
+      target);
+}
+
+}  // namespace
+
+void Settings::add(const std::string& name, SettingTarget target, const std::string& help,
+                   SettingOptions options) {
+  CLI::Option* option = nullptr;
+  const auto value = present_value(target);
+  std::string text = help;
+  if (is_flag(target)) {
+    option = app_.add_flag(options.in_files ? "--" + name + ",!--no-" + name : "--" + name);
+    if (value && std::get<bool>(*value)) text += "; default on";
+  } else {
+    option = app_.add_option("--" + name, CLI::callback_t());
+    option->option_text(type_name(target, options));
+    const bool says_default = help.find("default") != std::string::npos;
+    const std::string* words = value ? std::get_if<std::string>(&*value) : nullptr;
+    if (value && !says_default && !(words && words->empty()))
+      text += "; default " + (words ? *words : toml_text(*value));
+  }
+  option->description(text)->take_last();
+  if (!group_.empty()) option->group(group_);
+  entries_.push_back({name, group_, target, std::move(options), option});
+}
+
+const Settings::Entry* Settings::find(const std::string& name) const {
+  for (const Entry& entry : entries_)
+    if (entry.name == name) return &entry;
+  return nullptr;
+}
+
+bool Settings::given(const std::string& name) const {
+  const Entry* entry = find(name);
+  return entry != nullptr && entry->option->count() > 0;
+}
+
+void Settings::apply_file(const std::filesystem::path& path, const std::vector<std::string>& skipped) {
+  for (const auto& [name, value] : read_toml(path)) {
+    const Entry* entry = find(name);
+    check(entry != nullptr && entry->options.in_files, path.string(), ": unknown option '", name, "'");
+    if (std::find(skipped.begin(), skipped.end(), name) == skipped.end())
+      assign(entry->target, entry->options, value, path.string() + ": " + name);
+  }
+}
+
+void Settings::apply_command_line() {
+  try {
+    for (const Entry& entry : entries_)
+      if (entry.option->count() > 0) {
+        const std::string what = "--" + entry.name;
+        assign(entry.target, entry.options, parse(entry.option->results().back(), entry.target, what), what);
+      }
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
+std::string Settings::to_toml() const {
+  std::string text, group;
+  for (const Entry& entry : entries_) {
+    const auto value = present_value(entry.target);
+    if (!entry.options.written || !value || *value == SettingValue("")) continue;
+    if (entry.group != group) {
+      text += (text.empty() ? "# " : "\n# ") + entry.group + "\n";
+      group = entry.group;
+    }
+    text += entry.name + " = " + toml_text(*value) + "\n";
+  }
+  return text;
+}
+
+}  // namespace galvan

@@ -1,0 +1,90 @@
+// A command's options, listed once: what the command line takes, what a TOML file may hold, and what is written as
+// the effective configuration of a run.
+//
+//   Settings settings(app);                                 // a CLI::App
+//   settings.group("Training");
+//   settings.add("batch-size", batch_size, "sequences of one step", {.least = 1});
+//   app.parse(argc, argv);
+//   settings.apply_file("run.toml");                        // batch-size = 12
+//   settings.apply_command_line();                          // --batch-size 24 wins
+//   write(settings.to_toml());
+//
+// Mistakes on the command line throw UsageError, those in a file Error; both name the option and its value.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/check.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace galvan {
+
+class UsageError : public Error {
+  using Error::Error;
+};
+
+// A value as a person writes it.
+using SettingValue = std::variant<bool, int64_t, double, std::string>;
+
+// Where an option's value goes. What is optional has a default that depends on other options.
+using SettingTarget =
+    std::variant<bool*, int64_t*, double*, std::string*, std::optional<bool>*, std::optional<int64_t>*,
+                 std::optional<double>*, std::optional<std::string>*>;
+
+struct SettingOptions {
+  std::vector<std::string> choices = {};  // the texts it takes; empty: any
+  double least = -std::numeric_limits<double>::infinity();
+  double most = std::numeric_limits<double>::infinity();
+  bool in_files = true;  // may stand in a TOML file
+  bool written = true;   // is part of to_toml()
+};
+
+class Settings {
+ public:
+  explicit Settings(CLI::App& app) : app_(app) {}
+
+  // The heading of the options that follow, in the help and in files.
+  void group(const std::string& name) { group_ = name; }
+
+  // Adds --NAME VALUE, or for a bool --NAME and (if it may stand in files) --no-NAME. The target's present value is the default, which the help
+  // shows unless `help` says its own after "default".
+  void add(const std::string& name, SettingTarget target, const std::string& help,
+           SettingOptions options = {});
+
+  // Was it on the command line?
+  bool given(const std::string& name) const;
+
+  // Sets what the file has, except the names in `skipped`. Throws "FILE: unknown option 'batchsize'" and the like.
+  void apply_file(const std::filesystem::path& path, const std::vector<std::string>& skipped = {});
+
+  // Sets what the command line has, once the app has parsed it.
+  void apply_command_line();
+
+  // Every written option that has a value, under the headings of the groups. Numbers read back to the same bits.
+  std::string to_toml() const;
+
+ private:
+  struct Entry {
+    std::string name, group;
+    SettingTarget target;
+    SettingOptions options;
+    CLI::Option* option;
+  };
+  const Entry* find(const std::string& name) const;
+
+  CLI::App& app_;
+  std::string group_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace galvan

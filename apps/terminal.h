@@ -1,0 +1,11 @@
+// The terminal on standard output.
+#pragma once
+
+namespace galvan {
+
+bool stdout_is_terminal();
+bool stderr_is_terminal();
+int terminal_columns();    // 80 where it cannot be found out
+bool terminal_has_utf8();  // by the locale's name
+
+}  // namespace galvan

@@ -1,0 +1,316 @@
+// `galvan train`: from a text to a model.
+#include <cstdio>
+
+#include "apps/command.h"
+#include "apps/interrupt.h"
+#include "apps/machine.h"
+#include "apps/plan.h"
+#include "apps/progress.h"
+#include "apps/run_folder.h"
+#include "apps/text_format.h"
+#include "apps/train_settings.h"
+#include "core/cpu/simd/isa.h"
+#include "core/parallel.h"
+#include "models/sample.h"
+#include "models/trainer.h"
+
+namespace galvan {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string absolute(const std::string& path) { return fs::absolute(path).lexically_normal().string(); }
+
+// The line that stands above a figure of the plan.
+void tell(const char* what, const std::string& text) { std::printf("%-12s%s\n", what, text.c_str()); }
+
+class TrainCommand : public Command {
+ public:
+  const char* name() const override { return "train"; }
+  const char* about() const override { return "Train a model on a text"; }
+  const char* examples() const override {
+    return R"(Examples:
+  galvan train --data input.txt
+      a model of preset tiny, AdamW, 2000 steps; the run's folder is runs/1
+  galvan train --data input.txt --optimizer sgd --schedule cyclic --base-lr 0.001 --max-lr 0.1 \
+               --step-size-up 400 --steps 2400
+      SGD with momentum 0.9 under three triangles of learning rate (Smith 2015)
+  galvan train --data input.txt --preset shakespeare-char --dropout 0.2 --epochs 3 --out runs/big
+  galvan train --out runs/big --resume
+      goes on after Ctrl-C, a crash or a kill, exactly as if nothing had happened
+  galvan train --config runs/big/config.toml --seed 2
+      the same run once more, with another seed
+
+The folder of a run holds config.toml (every option), metrics.jsonl (every step), samples.txt, loss.svg, and
+in current/ and best/ the last and the best model, which Hugging Face's Transformers loads as they are.)";
+  }
+
+  void add_options(Settings& settings) override { add_train_options(settings, s_); }
+
+  int run(Settings& settings) override {
+    read_configuration(settings);
+    if (s_.threads > 0) set_threads(static_cast<int>(s_.threads));
+    if (s_.resume) checkpoint_ = last_checkpoint();
+    if (s_.resume && !checkpoint_.empty()) {
+      state_ = load_training_state(checkpoint_);
+      if (is_over()) return 0;
+    }
+    read_text(settings);
+    settle_steps();
+    const int states = s_.optimizer != "sgd" ? 2 : s_.momentum.value_or(0.9) != 0 ? 1 : 0;
+    show_plan(states);
+
+    const Transformer model(
+        config_, {.seed = static_cast<uint64_t>(s_.seed), .tensor = {.dtype = parse_dtype(s_.dtype)}});
+    if (!checkpoint_.empty())
+      load_weights(checkpoint_, model);
+    else if (!s_.init.empty())
+      load_weights(s_.init, model);
+    const auto optimizer = make_optimizer(s_, model);
+    const Schedule schedule = make_schedule(s_.schedule, s_.steps);
+    const TrainerInputs inputs{.model = model,
+                               .optimizer = *optimizer,
+                               .schedule = schedule,
+                               .tokenizer = *tokenizer_,
+                               .tokens = tokens_,
+                               .split = split_};
+    std::optional<Progress> progress;
+    Trainer trainer(inputs, trainer_options(), events(model, progress));
+    if (!checkpoint_.empty()) trainer.resume(state_);
+
+    const fs::path folder = open_folder(settings);
+    run_ = folder;
+    const RunLock lock(folder);
+    cut_samples(folder, trainer.step());
+    const Interrupt interrupt;
+    progress.emplace(trainer.step(), s_.steps, config_.flops_per_token(), peak_flops_);
+    return train(trainer, *progress, interrupt);
+  }
+
+ private:
+  // The file's options under those of the command line.
+  void read_configuration(Settings& settings) {
+    if (s_.resume && s_.out.empty())
+      throw UsageError("--resume needs --out, the folder of the run to go on with");
+    if (s_.resume && !s_.config.empty())
+      throw UsageError("--resume takes the configuration of the run; --config has no place beside it");
+    if (s_.resume && settings.given("init")) throw UsageError("--resume and --init exclude each other");
+    if (settings.given("init") && settings.given("tokenizer"))
+      throw UsageError("--init brings its tokenizer; --tokenizer has no place beside it");
+    if (s_.resume) {
+      check(holds_run(s_.out), s_.out, " holds no run to resume");
+      s_.config = (fs::path(s_.out) / "config.toml").string();
+    }
+    if (!s_.config.empty()) {
+      // What the file has settled for one option goes when the command line changes that option.
+      std::vector<std::string> outdated;
+      const auto replaces = [&](const char* name, std::vector<std::string> names) {
+        if (settings.given(name)) outdated.insert(outdated.end(), names.begin(), names.end());
+      };
+      replaces("preset", {"layers", "heads", "kv-heads", "width", "context", "mlp-width"});
+      replaces("style", {"tied-head", "bias", "mlp-width"});
+      replaces("heads", {"kv-heads"});
+      replaces("width", {"mlp-width"});
+      replaces("steps", {"epochs", "total-steps"});
+      replaces("epochs", {"total-steps"});
+      settings.apply_file(s_.config, outdated);
+      settings.apply_command_line();
+    }
+    check(s_.device != "cuda", "--device cuda: this build has no CUDA; cpu and auto train on the processor");
+    if (s_.data.empty()) throw UsageError("train needs --data, a text to learn from");
+    if (!s_.out.empty() && !s_.resume)
+      check(!holds_run(s_.out), s_.out,
+            " holds a run already: --resume goes on with it, another --out begins anew");
+    s_.data = absolute(s_.data);
+    if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
+  }
+
+  // Of the run to resume; empty when it ended before it had saved any.
+  fs::path last_checkpoint() const {
+    const fs::path link = fs::path(s_.out) / "current";
+    std::error_code ignored;
+    return fs::is_symlink(fs::symlink_status(link, ignored)) ? resolve_checkpoint(link) : fs::path();
+  }
+
+  bool is_over() const {
+    const auto& patience = state_.progress.find("evaluations_without_best");
+    const bool gave_up = s_.patience > 0 && patience != state_.progress.end() &&
+                         patience->is_number_integer() && patience->get<int64_t>() >= s_.patience;
+    if (!s_.epochs && state_.step == s_.steps) {
+      std::printf(
+          "The run in %s is finished: it has done its %s steps. --steps with a larger number goes on.\n",
+          s_.out.c_str(), with_commas(s_.steps).c_str());
+      return true;
+    }
+    if (gave_up)
+      std::printf(
+          "The run in %s has ended: %lld evaluations without a better one. A larger --patience goes on.\n",
+          s_.out.c_str(), static_cast<long long>(s_.patience));
+    return gave_up;
+  }
+
+  // Text, tokenizer, tokens and the model's sizes.
+  void read_text(Settings& settings) {
+    const bool from_init = checkpoint_.empty() && !s_.init.empty();
+    if (!checkpoint_.empty())
+      tokenizer_ = Tokenizer::load(checkpoint_ / "tokenizer.json");
+    else if (from_init)
+      tokenizer_ = Tokenizer::load(fs::path(s_.init) / "tokenizer.json");
+    const bool is_file = s_.tokenizer != "char" && s_.tokenizer != "byte" && s_.tokenizer != "bpe";
+    if (!tokenizer_ && is_file) {
+      s_.tokenizer = absolute(s_.tokenizer);
+      tokenizer_ = make_tokenizer(s_, "");
+    }
+    const bool any_bytes = tokenizer_ ? tokenizer_->kind() == TokenizerKind::Byte : s_.tokenizer == "byte";
+    const std::string text = read_corpus(s_.data, any_bytes);
+    if (!tokenizer_) tokenizer_ = make_tokenizer(s_, text);
+    tokens_ = TokenArray(tokenizer_->encode(text), tokenizer_->vocab_size(), tokenizer_->fingerprint());
+    split_ = split_tokens(tokens_.size(), s_.validation);
+    if (s_.resume) check_data_record(s_.out, s_.data, tokens_);
+
+    if (from_init) {
+      if (settings.given("preset"))
+        throw UsageError("--init brings its sizes; --preset has no place beside it");
+      config_ = resolve_model(s_, load_config(s_.init), s_.init);
+      s_.tokenizer = (fs::path(s_.init) / "tokenizer.json").string();
+    } else {
+      config_ = resolve_model(s_);
+      config_.vocab = tokenizer_->vocab_size();
+    }
+  }
+
+  BatchOrder order() const { return s_.order == "random" ? BatchOrder::Random : BatchOrder::Epoch; }
+
+  void settle_steps() {
+    const BatchSampler sampler(tokens_, split_.train,
+                               {.batch_size = s_.batch_size,
+                                .context = config_.context,
+                                .micro_steps = s_.accumulate,
+                                .order = order()});
+    if (s_.epochs) s_.steps = std::max<int64_t>(1, sampler.steps_for(*s_.epochs));
+    s_.epochs.reset();
+    epochs_ = static_cast<double>(s_.steps * sampler.windows_per_step()) /
+              static_cast<double>(sampler.windows_per_epoch());
+    resolve(s_.schedule, s_.steps, s_.optimizer == "sgd" ? 0.1 : 1e-3);
+  }
+
+  void show_plan(int states) {
+    const DType dtype = parse_dtype(s_.dtype);
+    const MemoryPlan memory = plan_memory(config_, dtype, states, s_.batch_size);
+    const auto available = static_cast<double>(physical_memory());
+    peak_flops_ = measure_peak_flops();
+    std::printf("Parameters\n%s", parameter_table(config_).c_str());
+    tell("Memory", concat("weights ", byte_size(memory.weights), ", gradients ", byte_size(memory.gradients),
+                          ", optimizer ", byte_size(memory.optimizer), ", activations about ",
+                          byte_size(memory.activations), ": ", byte_size(memory.total()), " of ",
+                          byte_size(available)));
+    tell("Text", concat(s_.data, ": ", with_commas(tokens_.size()), " tokens of ",
+                        with_commas(tokenizer_->vocab_size()), " kinds, ", with_commas(split_.train.size()),
+                        " for training, ", with_commas(split_.validation.size()), " for validation"));
+    tell("Steps",
+         concat(with_commas(s_.steps), " of ", with_commas(s_.batch_size * s_.accumulate * config_.context),
+                " tokens, ", printed("%.3g", epochs_), " epochs; ", s_.optimizer, ", ", s_.schedule.policy));
+    tell("Machine", concat(threads(), threads() == 1 ? " thread, " : " threads, ", isa_name(isa()), ", peak ",
+                           printed("%.1f", peak_flops_ / 1e9), " GFLOP/s in f32"));
+    const std::string advice =
+        advice_to_fit(config_, dtype, states, s_.batch_size, s_.accumulate, 0.9 * available);
+    if (!advice.empty()) tell("Warning", concat("this needs more memory than there is; what fits: ", advice));
+    std::fflush(stdout);
+  }
+
+  TrainerOptions trainer_options() const {
+    return {.steps = s_.steps,
+            .batch_size = s_.batch_size,
+            .accumulate = s_.accumulate,
+            .order = order(),
+            .clip = s_.clip,
+            .eval_every = s_.eval_every,
+            .save_every = s_.save_every,
+            .patience = s_.patience,
+            .seed = static_cast<uint64_t>(s_.seed)};
+  }
+
+  TrainerEvents events(const Transformer& model, std::optional<Progress>& progress) {
+    TrainerEvents events;
+    events.on_step = [&](const StepReport& report) { progress->on_step(report); };
+    events.on_evaluation = [&](int64_t step, const Evaluation& e, bool is_best) {
+      progress->print(concat(
+          "step ", step, printed(": validation loss %.4f", e.loss), printed(", accuracy %.4f", e.accuracy),
+          printed(", perplexity %.4g", e.perplexity),
+          printed(", %.4f bits per character", e.bits_per_character), is_best ? ", the best so far" : ""));
+      append_sample(run_, step,
+                    generate(model, *tokenizer_, "",
+                             {.tokens = 300, .temperature = 0.8, .seed = static_cast<uint64_t>(s_.seed)}));
+    };
+    events.on_epoch = [&](const EpochReport& report) {
+      std::string line = concat("Epoch ", report.epoch, printed(" - Train Loss: %.4f", report.train_loss));
+      if (report.evaluation)
+        line += printed(" - Eval Loss: %.4f", report.evaluation->loss) +
+                printed(" - Eval Accuracy: %.2f", report.evaluation->accuracy);
+      progress->print(line);
+    };
+    events.on_checkpoint = [&](int64_t step, bool) {
+      progress->print(concat("saved ", (run_ / "checkpoints" / std::to_string(step)).string()));
+    };
+    return events;
+  }
+
+  // Makes the folder, or takes the one to resume, and writes the configuration.
+  fs::path open_folder(const Settings& settings) {
+    const fs::path folder = s_.out.empty() ? make_fresh_run_folder() : fs::path(s_.out);
+    make_directories(folder);
+    tell("Folder", folder.string());
+    std::string text = "# The complete configuration of this run, which this repeats:\n";
+    text += "#   galvan train --config " + shell_quoted((folder / "config.toml").string()) + "\n\n";
+    write_file_atomically(folder / "config.toml", text + settings.to_toml());
+    save_data_record(folder, s_.data, tokens_);
+    if (!checkpoint_.empty()) std::printf("Going on after step %s.\n", with_commas(state_.step).c_str());
+    std::fflush(stdout);
+    return folder;
+  }
+
+  int train(Trainer& trainer, Progress& progress, const Interrupt& interrupt) {
+    Ending ending;
+    try {
+      ending = trainer.run(run_, interrupt.requested());
+    } catch (const NonFiniteError& error) {
+      progress.finish();
+      fail(error.what(), ", saved in ", (run_ / "current").string(),
+           "; a lower learning rate or --clip 1 may help");
+    }
+    progress.finish();
+    const std::string folder = shell_quoted(run_.string());
+    if (ending == Ending::stopped) {
+      std::printf("Stopped after step %s. This goes on:\n  galvan train --out %s --resume\n",
+                  with_commas(trainer.step()).c_str(), folder.c_str());
+      return interrupt.exit_code();
+    }
+    draw_curves(run_);
+    if (ending == Ending::out_of_patience)
+      std::printf("Stopped early: %lld evaluations without a better one.\n",
+                  static_cast<long long>(s_.patience));
+    std::printf("Finished after %s steps.", with_commas(trainer.step()).c_str());
+    if (trainer.best_step() >= 0)
+      std::printf(" Best validation loss: %.4f, at step %s.", trainer.best_loss(),
+                  with_commas(trainer.best_step()).c_str());
+    std::printf("\nThe run is in %s. Let the model write:\n  galvan sample --checkpoint %s --tokens 500\n",
+                run_.string().c_str(), folder.c_str());
+    return 0;
+  }
+
+  TrainSettings s_;
+  fs::path checkpoint_;  // to resume from, or empty
+  TrainingState state_;  // its
+  std::unique_ptr<Tokenizer> tokenizer_;
+  TokenArray tokens_;
+  Split split_;
+  ModelConfig config_;
+  double epochs_ = 0, peak_flops_ = 0;
+  fs::path run_;  // the folder
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_train_command() { return std::make_unique<TrainCommand>(); }
+
+}  // namespace galvan

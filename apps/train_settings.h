@@ -1,0 +1,65 @@
+// Everything that a training run is made of, as options.
+#pragma once
+
+#include <memory>
+
+#include "apps/schedule_settings.h"
+#include "models/config.h"
+#include "models/dataset.h"
+#include "models/tokenizer.h"
+#include "models/transformer.h"
+#include "optim/optimizer.h"
+
+namespace galvan {
+
+struct TrainSettings {
+  // The run
+  std::string data, out, config, init;
+  bool resume = false;
+  std::string device = "auto";
+  int64_t threads = 0;  // 0: all processors
+  std::string dtype = "f32";
+  int64_t seed = 1337;
+  // The model
+  std::string preset = "tiny", style = "gpt2";
+  std::optional<int64_t> layers, heads, kv_heads, width, context, mlp_width;
+  double dropout = 0;
+  std::optional<bool> tied_head, bias;
+  bool recompute = false;
+  // The text
+  std::string tokenizer = "char";
+  int64_t vocab_size = 4096;  // of bpe
+  double validation = 0.1;
+  std::string order = "epoch";
+  // Training
+  int64_t steps = 2000;
+  std::optional<double> epochs;  // decides the steps
+  int64_t batch_size = 12, accumulate = 1;
+  int64_t eval_every = 500, save_every = 500, patience = 0;
+  // The optimizer
+  std::string optimizer = "adamw";
+  std::optional<double> momentum, weight_decay;
+  double dampening = 0, beta1 = 0.9, beta2 = 0.99, clip = 1;
+  bool nesterov = false;
+  std::string momentum_form = "torch";
+  ScheduleSettings schedule;
+};
+
+void add_train_options(Settings& settings, TrainSettings& train);
+
+// The model of these settings, its vocabulary not set yet; resolves the sizes that were left to the preset.
+ModelConfig resolve_model(TrainSettings& train);
+
+// Gives the settings of a model that is there already to those that were left open. Throws when one that was set
+// says otherwise.
+ModelConfig resolve_model(TrainSettings& train, ModelConfig there, const std::string& where);
+
+// The tokenizer that `train.tokenizer` names: made for this text, or read from a file.
+std::unique_ptr<Tokenizer> make_tokenizer(const TrainSettings& train, const std::string& text);
+
+DType parse_dtype(const std::string& name);
+
+// Resolves momentum and weight decay too.
+std::unique_ptr<Optimizer> make_optimizer(TrainSettings& train, const Transformer& model);
+
+}  // namespace galvan
