@@ -213,5 +213,7 @@ void adam_update(Cpu, const UpdatePiece<T>& piece, const AdamCoefficients& c);
 // sum_i x_i^2
 template <class T>
 double sum_of_squares(Cpu, const T* x, int64_t n);
+// Rewrites those masters that do not round to their weight: somebody has written the weight.
+void adopt_masters(Cpu, const bfloat16* weights, float* masters, int64_t n);
 
 }  // namespace galvan

@@ -5,6 +5,7 @@
 
 #include "core/autograd.h"
 #include "core/check.h"
+#include "core/kernels.h"
 
 namespace galvan {
 
@@ -48,6 +49,20 @@ ParameterArena::ParameterArena(const std::vector<NamedTensor>& parameters) {
     }
   }
   masters_ = options.dtype == DType::bf16 ? parameters_.to(DType::f32) : parameters_;
+  version_ = parameters_.impl()->storage->version;
+}
+
+void ParameterArena::adopt_writes() {
+  if (dtype() != DType::bf16 || parameters_.impl()->storage->version == version_) return;
+  dispatch<"optimizer">(parameters_, [&]<class T>(auto on) {
+    if constexpr (std::is_same_v<T, bfloat16>)
+      adopt_masters(on, parameters_.data<T>(), masters_.data<float>(), elements());
+  });
+}
+
+void ParameterArena::updated() {
+  note_write("step", parameters_);
+  version_ = parameters_.impl()->storage->version;
 }
 
 Tensor ParameterArena::make_state() const {

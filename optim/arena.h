@@ -42,6 +42,10 @@ class ParameterArena {
   const Tensor& gradients() const { return gradients_; }
   // Of bfloat16 parameters an f32 copy, which updates work on; otherwise the parameters themselves.
   const Tensor& masters() const { return masters_; }
+  // Takes over parameters that somebody (a loaded checkpoint) has written since the last update: their masters
+  // follow them. To be called before an update, and updated() after it.
+  void adopt_writes();
+  void updated();
   // A block of zeros as long as the others, in the masters' dtype.
   Tensor make_state() const;
   // The piece of `block` that belongs to a segment, in the parameter's shape.
@@ -51,6 +55,7 @@ class ParameterArena {
   std::vector<Segment> segments_;
   std::vector<Piece> pieces_;
   Tensor parameters_, gradients_, masters_;
+  int64_t version_ = 0;  // of the parameters' storage when their masters last fitted
 };
 
 }  // namespace galvan

@@ -42,7 +42,7 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr, double momen
   for (size_t g = 0; g < groups_.size(); ++g) {
     const ParameterGroup& group = groups_[g];
     check(group.lr_scale >= 0, "optimizer: lr_scale ", group.lr_scale, " is negative");
-    check(group.weight_decay.value_or(0) >= 0, "optimizer: weight_decay ", *group.weight_decay,
+    check(group.weight_decay.value_or(0) >= 0, "optimizer: weight_decay ", group.weight_decay.value_or(0),
           " is negative");
     group_of_.insert(group_of_.end(), group.parameters.size(), static_cast<int>(g));
     groups_[g].parameters.clear();  // the arena has them
@@ -70,9 +70,10 @@ double Optimizer::grad_norm() const {
 
 StepResult Optimizer::step(const StepOptions& options) {
   NoGrad guard;
-  const double lr = options.lr.value_or(lr_), momentum = options.momentum.value_or(momentum_);
+  const double lr = options.lr.value_or(lr_), momentum = options.momentum.value_or(0.0);
   check(lr >= 0, name(), ": lr ", lr, " is negative");
-  check(momentum >= 0 && (momentum == 0 || momentum_ > 0), name(), ": momentum ", momentum,
+  check(momentum >= 0, name(), ": momentum ", momentum, " is negative");
+  check(momentum == 0 || momentum_ > 0, name(), ": momentum ", momentum,
         " in a step of an optimizer made with momentum ", momentum_);
   for (const auto& segment : arena_.segments()) {
     TensorImpl& impl = *segment.parameter.impl();
@@ -90,14 +91,15 @@ StepResult Optimizer::step(const StepOptions& options) {
     result.applied = false;
     return result;
   }
+  arena_.adopt_writes();
   double scale = options.grad_scale;
   if (options.clip_norm > 0) scale *= clip_scale(result.grad_norm, options.clip_norm);
 
   for (size_t s = 0; s < updates_.size(); ++s) {
     if (!arena_.segments()[s].parameter.impl()->grad.defined()) continue;
-    const ParameterGroup& group = groups_[group_of_[s]];
+    const ParameterGroup& group = this->group(static_cast<int>(s));
     prepare(static_cast<int>(s), {.lr = lr * group.lr_scale,
-                                  .momentum = momentum,
+                                  .momentum = options.momentum.value_or(own_momentum(static_cast<int>(s))),
                                   .weight_decay = group.weight_decay.value_or(weight_decay_),
                                   .grad_scale = scale,
                                   .updates = ++updates_[s]});
@@ -106,7 +108,7 @@ StepResult Optimizer::step(const StepOptions& options) {
   parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
     if (arena_.segments()[pieces[i].segment].parameter.impl()->grad.defined()) update(pieces[i]);
   });
-  note_write("step", arena_.parameters());
+  arena_.updated();
   return result;
 }
 

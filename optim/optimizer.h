@@ -20,6 +20,8 @@ namespace galvan {
 struct ParameterGroup {
   std::vector<NamedTensor> parameters;
   std::optional<double> weight_decay = {};  // in place of the optimizer's
+  std::optional<double> momentum = {};      // likewise; beta1 of Adam
+  std::optional<double> beta2 = {};         // likewise, Adam's alone
   double lr_scale = 1.0;                    // times the learning rate
 };
 
@@ -28,7 +30,7 @@ std::vector<ParameterGroup> decay_matrices_only(const std::vector<NamedTensor>& 
 
 struct StepOptions {
   std::optional<double> lr = {};        // of this step, in place of the optimizer's
-  std::optional<double> momentum = {};  // likewise; beta1 of Adam
+  std::optional<double> momentum = {};  // of this step and every group; beta1 of Adam
   double grad_scale = 1.0;              // gradients are multiplied by it first (1 / number of micro-batches)
   double clip_norm = 0.0;  // 0: no clipping. Otherwise gradients are scaled by min(1, clip / (norm + 1e-6))
   bool skip_non_finite = false;  // change nothing when the gradient norm is NaN or infinite
@@ -74,6 +76,10 @@ class Optimizer {
     double lr, momentum, weight_decay, grad_scale;
     int64_t updates;  // how often it has been updated, this time counted
   };
+  // Of a segment; without its parameters.
+  const ParameterGroup& group(int segment) const { return groups_[group_of_[segment]]; }
+  // The momentum a segment has where a step names none.
+  double own_momentum(int segment) const { return group(segment).momentum.value_or(momentum_); }
   // Works out the coefficients of a segment, once a step.
   virtual void prepare(int segment, const Hyper& hyper) = 0;
   // Updates one piece of it.

@@ -12,8 +12,17 @@ const SGDOptions& checked(const SGDOptions& o) {
   return o;
 }
 
-std::vector<std::string> state_names(const SGDOptions& o) {
-  return o.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+// A buffer is kept for all when anyone has momentum.
+std::vector<std::string> state_names(const std::vector<ParameterGroup>& groups, const SGDOptions& o) {
+  bool momentum = o.momentum > 0;
+  for (const ParameterGroup& group : groups) {
+    const double own = group.momentum.value_or(o.momentum);
+    check(own >= 0, "SGD: momentum ", own, " is negative");
+    check(!o.nesterov || own > 0, "SGD: nesterov needs momentum > 0 and dampening 0, got ", own, " and ",
+          o.dampening);
+    momentum |= own > 0;
+  }
+  return momentum ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
 }
 
 }  // namespace
@@ -22,8 +31,8 @@ SGD::SGD(const std::vector<NamedTensor>& parameters, const SGDOptions& options)
     : SGD(std::vector<ParameterGroup>{{.parameters = parameters}}, options) {}
 
 SGD::SGD(std::vector<ParameterGroup> groups, const SGDOptions& options)
-    : Optimizer(std::move(groups), checked(options).lr, options.momentum, options.weight_decay,
-                state_names(options)),
+    : Optimizer(groups, checked(options).lr, options.momentum, options.weight_decay,
+                state_names(groups, options)),
       options_(options),
       coefficients_(arena().segments().size()) {}
 
@@ -35,7 +44,7 @@ void SGD::prepare(int segment, const Hyper& h) {
                             .gain = first ? 1.0 : 1.0 - options_.dampening,
                             .weight_decay = h.weight_decay,
                             .nesterov = options_.nesterov ? h.momentum : 0.0,
-                            .has_momentum = options_.momentum > 0,
+                            .has_momentum = own_momentum(segment) > 0,
                             .lr_inside = options_.momentum_form == MomentumForm::classic};
 }
 

@@ -94,6 +94,11 @@ double sum_of_squares(Cpu, const T* x, int64_t n) {
   return sum;
 }
 
+void adopt_masters(Cpu, const bfloat16* weights, float* masters, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    if (bfloat16(masters[i]).bits != weights[i].bits) masters[i] = weights[i];
+}
+
 #define GALVAN_INSTANTIATE(T)                                                     \
   template void sgd_update(Cpu, const UpdatePiece<T>&, const SgdCoefficients&);   \
   template void adam_update(Cpu, const UpdatePiece<T>&, const AdamCoefficients&); \
