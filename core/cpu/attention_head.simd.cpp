@@ -10,7 +10,7 @@
 //          rows end at the last key that their last row sees
 #include "core/cpu/attention_head.h"
 
-#include "core/cpu/simd/math.h"
+#include "core/cpu/simd/vec.h"
 
 namespace galvan::GALVAN_ISA {
 namespace {
@@ -176,41 +176,121 @@ GALVAN_INLINE V masked(V x, int64_t first, int64_t visible, float other) {
   return select(lane < broadcast(static_cast<int32_t>(visible - first)), x, broadcast(other));
 }
 
+// e^x for x <= 0, or a little above, in fewer steps than exp(): below -87 the result is e^-87, about 1e-38.
+//   x = n ln 2 + r,  e^x = 2^n (1 + r + r^2 P(r)), as in simd/math.h
+GALVAN_INLINE V exp_below_zero(V x) {
+  x = select(x < broadcast(-87.0f), broadcast(-87.0f), x);  // NaN passes
+  const V shift = broadcast(12582912.0f);
+  const V shifted = fma(x, broadcast(1.44269504f), shift);
+  const V n = shifted - shift;
+  V r = fma(n, broadcast(-0.693359375f), x);
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  V p = broadcast(1.9875691500e-4f);
+  p = fma(p, r, broadcast(1.3981999507e-3f));
+  p = fma(p, r, broadcast(8.3334519073e-3f));
+  p = fma(p, r, broadcast(4.1665795894e-2f));
+  p = fma(p, r, broadcast(1.6666665459e-1f));
+  p = fma(p, r, broadcast(5.0000001201e-1f));
+  const V e = fma(p, r * r, r) + 1.0f;
+  // The lowest bits of `shifted` hold n; e is in [0.7, 1.42], so n can be added to its exponent.
+  return bits_as<float>(bits_as<int32_t>(e) + (bits_as<int32_t>(shifted) << 23));
+}
+
+// --- one number for each of the kStrip rows of a strip: a vector whose lanes r kL/4 .. (r + 1) kL/4 - 1 are row r's
+
+// Halves groups of kWidth lanes of a, then of b: combine(first halves, second halves).
+template <int kWidth, class Combine, int... I>
+GALVAN_INLINE V halve(V a, V b, Combine combine, std::integer_sequence<int, I...>) {
+  constexpr int half = kWidth / 2, groups = kL / kWidth;
+  const auto first = __builtin_shufflevector(
+      a, b,
+      (I / half < groups ? I / half * kWidth + I % half : (I / half - groups) * kWidth + I % half + kL)...);
+  const auto second =
+      __builtin_shufflevector(a, b,
+                              (I / half < groups ? I / half * kWidth + I % half + half
+                                                 : (I / half - groups) * kWidth + I % half + half + kL)...);
+  return combine(first, second);
+}
+
+template <int kDistance, int... I>
+GALVAN_INLINE V swap_lanes(V v, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, v, (I ^ kDistance)...);
+}
+
+// Each row's lanes combined into one number, always in the same order.
+template <class Combine>
+GALVAN_INLINE V reduce_strip(const V (&rows)[kStrip], Combine combine) {
+  const V low = halve<kL>(rows[0], rows[1], combine, LanesOf<V>{});
+  const V high = halve<kL>(rows[2], rows[3], combine, LanesOf<V>{});
+  V v = halve<kL / 2>(low, high, combine, LanesOf<V>{});
+  if constexpr (kL > 8) v = combine(v, swap_lanes<2>(v, LanesOf<V>{}));
+  if constexpr (kL > 4) v = combine(v, swap_lanes<1>(v, LanesOf<V>{}));
+  return v;
+}
+
+template <int kRow, int... I>
+GALVAN_INLINE V broadcast_lane(V v, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, v, (I * 0 + kRow * static_cast<int>(kL / kStrip))...);
+}
+
+// One vector a row, all of its lanes the row's number.
+GALVAN_INLINE void spread(V v, V (&rows)[kStrip]) {
+  rows[0] = broadcast_lane<0>(v, LanesOf<V>{});
+  rows[1] = broadcast_lane<1>(v, LanesOf<V>{});
+  rows[2] = broadcast_lane<2>(v, LanesOf<V>{});
+  rows[3] = broadcast_lane<3>(v, LanesOf<V>{});
+}
+
 // --- forward
 
-// What a row knows of the keys it has seen.
+// What a strip's rows know of the keys they have seen.
 struct Running {
-  float max;  // m
-  float sum;  // l
+  V max = broadcast(-kInfinity);  // m
+  V sum{};                        // l
 };
 
-// s[0, columns) = exp(s - m) with the mask, for the next columns of one row; gives the factor by which all
-// that the row has summed before must be scaled.
-GALVAN_INLINE float softmax_step(float* s, int64_t columns, int64_t visible, Running& row) {
-  V largest = broadcast(-kInfinity);
+// s[0, columns) = exp(s - m) with the mask, for the next columns of a strip, of which row i sees visible[i]; gives
+// the factors by which what the rows have summed before must be scaled.
+GALVAN_INLINE V softmax_step(float* s, int64_t columns, const int64_t (&visible)[kStrip], Running& running) {
+  V largest[kStrip], sum[kStrip], m_row[kStrip];
+#pragma GCC unroll 4
+  for (int i = 0; i < kStrip; ++i) largest[i] = broadcast(-kInfinity), sum[i] = V{};
   for (int64_t c = 0; c < columns; c += kL)
-    largest = max(masked(load(s + c), c, visible, -kInfinity), largest);
-  const float block_max = reduce_max(largest);
-  const float m = block_max > row.max ? block_max : row.max;
-  V sum{};
-  for (int64_t c = 0; c < columns; c += kL) {
-    const V p = masked(exp(load(s + c) - m), c, visible, 0.0f);
-    store(s + c, p);
-    sum += p;
-  }
-  const float factor = m == row.max ? 1.0f : exp(broadcast(row.max - m))[0];
-  row.max = m;
-  row.sum = row.sum * factor + reduce_add(sum);
+#pragma GCC unroll 4
+    for (int i = 0; i < kStrip; ++i)
+      largest[i] = max(masked(load(s + i * kKeys + c), c, visible[i], -kInfinity), largest[i]);
+  const V m = max(reduce_strip(largest, [](V a, V b) { return max(a, b); }), running.max);
+  spread(m, m_row);
+  for (int64_t c = 0; c < columns; c += kL)
+#pragma GCC unroll 4
+    for (int i = 0; i < kStrip; ++i) {
+      const V p = masked(exp_below_zero(load(s + i * kKeys + c) - m_row[i]), c, visible[i], 0.0f);
+      store(s + i * kKeys + c, p);
+      sum[i] += p;
+    }
+  const V factor = exp_below_zero(running.max - m);
+  running.max = m;
+  running.sum = fma(running.sum, factor, reduce_strip(sum, [](V a, V b) { return a + b; }));
   return factor;
 }
 
-// y[t] = o[t] / l[t] and lse[t] = m[t] + ln l[t], for n rows.
+// o *= factor, row by row.
+GALVAN_INLINE void scale_strip(float* o, int64_t strip, int64_t width, V factor) {
+  V factors[kStrip];
+  spread(factor, factors);
+  for (int64_t i = 0; i < strip; ++i)
+    for (int64_t d = 0; d < width; d += kL) store(o + i * width + d, load(o + i * width + d) * factors[i]);
+}
+
+// y[t] = o[t] / l[t] and lse[t] = m[t] + ln l[t], for the rows of a strip.
 template <class T>
-void finish_rows(const float* o, int64_t n, int64_t D, int64_t width, const Running* rows, T* y,
-                 int64_t stride, float* lse) {
-  for (int64_t t = 0; t < n; ++t) {
-    store_rows(o + t * width, 1, D, width, 1.0f / rows[t].sum, y + t * stride, stride);
-    lse[t] = rows[t].max + __builtin_logf(rows[t].sum);
+void finish_strip(const float* o, int64_t strip, int64_t D, int64_t width, const Running& running, T* y,
+                  int64_t stride, float* lse) {
+  const V inverse = 1.0f / running.sum;
+  for (int64_t i = 0; i < strip; ++i) {
+    const int64_t lane = i * (kL / kStrip);
+    store_rows(o + i * width, 1, D, width, inverse[lane], y + i * stride, stride);
+    lse[i] = running.max[lane] + __builtin_logf(running.sum[lane]);
   }
 }
 
@@ -235,8 +315,7 @@ void forward(const AttentionSizes& sizes, int64_t b, int64_t h, int64_t first, i
 
   for (int64_t q0 = first; q0 < last; q0 += kQueries) {
     const int64_t rows = least(kQueries, last - q0);
-    Running running[kQueries];
-    for (int64_t r = 0; r < rows; ++r) running[r] = {-kInfinity, 0.0f};
+    Running running[kQueries / kStrip];
     load_rows(q.at(b, h, q0), q.row_stride, rows, D, width, q_rows);
 
     const int64_t end = least(keys, sizes.visible(q0 + rows - 1));
@@ -248,20 +327,18 @@ void forward(const AttentionSizes& sizes, int64_t b, int64_t h, int64_t first, i
         const int64_t columns = round_up(seen, kL);
         product(strip, columns / kL, D, q_rows + r * width, width, 1, k_tiles + k0 * width, kKeys, s, kKeys,
                 false);
-        for (int64_t i = 0; i < strip; ++i) {
-          const int64_t visible = least(keys, sizes.visible(q0 + r + i)) - k0;
-          const float factor = softmax_step(s + i * kKeys, columns, visible, running[r + i]);
-          if (k0 > 0 && factor != 1.0f) {
-            float* const row = o + (r + i) * width;
-            for (int64_t d = 0; d < width; d += kL) store(row + d, load(row + d) * factor);
-          }
-        }
+        int64_t visible[kStrip];
+        for (int64_t i = 0; i < kStrip; ++i) visible[i] = least(keys, sizes.visible(q0 + r + i)) - k0;
+        for (int64_t i = strip * kKeys; i < kStrip * kKeys; ++i) s[i] = 0.0f;
+        const V factor = softmax_step(s, columns, visible, running[r / kStrip]);
+        if (k0 > 0) scale_strip(o + r * width, strip, width, factor);
         product(strip, width / kL, seen, s, kKeys, 1, v_rows + k0 * width, width, o + r * width, width,
                 k0 > 0);
       }
     }
-    finish_rows(o, rows, D, width, running, y.at(b, h, q0), y.row_stride,
-                lse + (b * sizes.H + h) * sizes.Tq + q0);
+    for (int64_t r = 0; r < rows; r += kStrip)
+      finish_strip(o + r * width, least(kStrip, rows - r), D, width, running[r / kStrip], y.at(b, h, q0 + r),
+                   y.row_stride, lse + (b * sizes.H + h) * sizes.Tq + q0 + r);
   }
 }
 
@@ -271,7 +348,7 @@ void forward(const AttentionSizes& sizes, int64_t b, int64_t h, int64_t first, i
 GALVAN_INLINE void gradient_step(float* s, float* dp, int64_t columns, int64_t visible, float lse,
                                  float delta) {
   for (int64_t c = 0; c < columns; c += kL) {
-    const V p = masked(exp(load(s + c) - lse), c, visible, 0.0f);
+    const V p = masked(exp_below_zero(load(s + c) - lse), c, visible, 0.0f);
     store(s + c, p);
     store(dp + c, p * (load(dp + c) - delta));
   }

@@ -9,6 +9,8 @@ namespace galvan {
 std::vector<OpRow> pointwise_rows();
 std::vector<OpRow> reduce_rows();
 std::vector<OpRow> row_rows();
+std::vector<OpRow> product_rows();
+std::vector<OpRow> indexing_rows();
 
 const std::vector<OpRow>& op_table() {
   static const std::vector<OpRow> table = [] {
@@ -17,6 +19,8 @@ const std::vector<OpRow>& op_table() {
              pointwise_rows,
              reduce_rows,
              row_rows,
+             product_rows,
+             indexing_rows,
          })
       for (OpRow& row : family()) rows.push_back(std::move(row));
     return rows;

@@ -1,0 +1,98 @@
+// Indexing and joining, dropout, rotary embeddings.
+#include "core/random.h"
+#include "tests/op_table/op_table.h"
+
+namespace galvan {
+namespace {
+
+// A row of the picked tensor adds up as many gradients as there are indices.
+int64_t picks(Inputs in, const Attributes&) { return in[1].numel(); }
+
+Outputs dropped(Inputs in, const Attributes& a) {
+  RandomContext::current().begin(1, 2, 3);
+  return only(dropout(in[0], a.at("p")));
+}
+
+// The same by a mask that is made first.
+Outputs dropped_by_mask(Inputs in, const Attributes& a) {
+  const double p = a.at("p");
+  RandomContext::current().begin(1, 2, 3);
+  const RandomStream stream = RandomContext::current().next();
+  std::vector<double> mask(in[0].numel());
+  for (size_t i = 0; i < mask.size(); ++i)
+    mask[i] = uniform_from(stream.words(i / 4)[i % 4]) >= p ? 1.0 / (1.0 - p) : 0.0;
+  return only(mul(in[0], Tensor::from(mask, in[0].shape(), {.dtype = in[0].dtype()})));
+}
+
+Outputs packed_rope_twin(Inputs in, const Attributes& a) {
+  const int64_t H = a.at("heads"), G = a.at("kv_heads"), B = in[0].size(0), T = in[0].size(1);
+  const Tensor heads = in[0].reshape({B, T, H + 2 * G, -1}).transpose(1, 2);
+  const Tensor turned = rope(heads.slice(1, 0, H + G), a.at("offset"));
+  return only(cat({turned, heads.slice(1, H + G, H + 2 * G)}, 1).transpose(1, 2).reshape(in[0].shape()));
+}
+
+}  // namespace
+
+std::vector<OpRow> indexing_rows() {
+  return {
+      {.name = "embedding",
+       .op = "embedding",
+       .call = [](Inputs in, const Attributes&) { return only(embedding(in[0], in[1])); },
+       .length = picks,
+       .bench = {"characters", {{.shape = {65, 384}}, {.shape = {2048}, .dtype = DType::i32, .below = 65}}}},
+      {.name = "gather",
+       .op = "gather",
+       .call = [](Inputs in, const Attributes& a) { return only(gather(in[0], a.at("dim"), in[1])); },
+       .length = picks,
+       .bench = {"targets",
+                 {{.shape = {2048, 65}}, {.shape = {2048, 1}, .dtype = DType::i32, .below = 65}},
+                 {{"dim", 1}}}},
+      {.name = "index_select",
+       .op = "index_select",
+       .call = [](Inputs in, const Attributes& a) { return only(index_select(in[0], a.at("dim"), in[1])); },
+       .length = picks,
+       .bench = {"columns",
+                 {{.shape = {2048, 384}}, {.shape = {64}, .dtype = DType::i32, .below = 384}},
+                 {{"dim", 1}}}},
+      {.name = "cat",
+       .op = "cat",
+       .call =
+           [](Inputs in, const Attributes& a) {
+             return only(cat(std::vector<Tensor>(in.begin(), in.end()), a.at("dim")));
+           },
+       .bench = {"columns", {{.shape = {2048, 384}}, {.shape = {2048, 128}}}, {{"dim", 1}}}},
+      {.name = "stack",
+       .op = "cat",
+       .call =
+           [](Inputs in, const Attributes& a) {
+             return only(stack(std::vector<Tensor>(in.begin(), in.end()), a.at("dim")));
+           },
+       .bench = {"rows", {{.shape = {2048, 384}}, {.shape = {2048, 384}}}, {{"dim", 0}}}},
+      {.name = "dropout",
+       .op = "dropout",
+       .call = dropped,
+       .twin = dropped_by_mask,
+       .cases = {{"third", {{.shape = {5, 67}}}, {{"p", 0.3}}}, {"none", {{.shape = {9}}}, {{"p", 0.0}}}},
+       .bench = {"dropout", {{.shape = {2048, 384}}}, {{"p", 0.2}}}},
+      {.name = "rope",
+       .op = "rope",
+       .call = [](Inputs in,
+                  const Attributes& a) { return only(rope(in[0], a.at("offset"), a.at("theta"))); },
+       .length = [](Inputs, const Attributes&) { return int64_t{2}; },
+       .bench = {"heads", {{.shape = {8, 6, 256, 64}}}, {{"offset", 0}, {"theta", 10000.0}}}},
+      {.name = "packed_rope",
+       .op = "rope",
+       .call =
+           [](Inputs in, const Attributes& a) {
+             return only(packed_rope(in[0], a.at("heads"), a.at("kv_heads"), a.at("offset")));
+           },
+       .length = [](Inputs, const Attributes&) { return int64_t{2}; },
+       .twin = packed_rope_twin,
+       .cases = {{"grouped", {{.shape = {2, 3, 32}}}, {{"heads", 4}, {"kv_heads", 2}, {"offset", 5}}}},
+       .bench = {"shakespeare-char",
+                 {{.shape = {8, 256, 1152}}},
+                 {{"heads", 6}, {"kv_heads", 6}, {"offset", 0}}}},
+  };
+}
+
+}  // namespace galvan

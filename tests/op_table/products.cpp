@@ -1,0 +1,75 @@
+// Matrix products and attention.
+#include "tests/op_table/op_table.h"
+
+namespace galvan {
+namespace {
+
+MatmulOptions matmul_options(const Attributes& a) {
+  return {.transpose_a = a.value("transpose_a", false), .transpose_b = a.value("transpose_b", false)};
+}
+
+AttentionOptions attention_options(const Attributes& a) {
+  return {.causal = a.at("causal"), .scale = a.at("scale").get<double>()};
+}
+
+// A gradient of attention is a sum over D, then over the keys or queries.
+int64_t attention_length(Inputs in, const Attributes&) { return 16 * in[0].size(-1) * in[1].size(-2); }
+
+// Heads `first` on, `count` of them, of a packed [B, T, heads D], as [B, count, T, D].
+Tensor heads_of(const Tensor& x, int64_t first, int64_t count, int64_t D) {
+  return x.slice(2, first * D, (first + count) * D).reshape({x.size(0), x.size(1), count, D}).transpose(1, 2);
+}
+
+Outputs packed_twin(Inputs in, const Attributes& a) {
+  const int64_t H = a.at("heads"), G = a.at("kv_heads"), D = in[0].size(2) / (H + 2 * G);
+  const Tensor q = heads_of(in[0], 0, H, D), k = heads_of(in[0], H, G, D), v = heads_of(in[0], H + G, G, D);
+  return only(attention(q, k, v).transpose(1, 2).reshape({in[0].size(0), in[0].size(1), H * D}));
+}
+
+}  // namespace
+
+std::vector<OpRow> product_rows() {
+  return {
+      {.name = "matmul",
+       .op = "matmul",
+       .call = [](Inputs in, const Attributes& a) { return only(matmul(in[0], in[1], matmul_options(a))); },
+       .length = [](Inputs in,
+                    const Attributes& a) { return in[0].size(matmul_options(a).transpose_a ? -2 : -1); },
+       .bench = {"batched", {{.shape = {12, 256, 64}}, {.shape = {12, 64, 256}}}},
+       .flops = [](Inputs in,
+                   const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(-1)); }},
+      {.name = "linear",
+       .op = "linear",
+       .call = [](Inputs in,
+                  const Attributes&) { return only(linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor())); },
+       .length = [](Inputs in, const Attributes&) { return in[0].size(-1) + in[1].size(0) + 1; },
+       .bench = {"up", {{.shape = {2048, 384}}, {.shape = {1536, 384}}, {.shape = {1536}}}},
+       .flops = [](Inputs in,
+                   const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(-1)); }},
+      {.name = "attention",
+       .op = "attention",
+       .call = [](Inputs in,
+                  const Attributes& a) { return only(attention(in[0], in[1], in[2], attention_options(a))); },
+       .length = attention_length,
+       .bench = {"causal",
+                 {{.shape = {8, 6, 256, 64}}, {.shape = {8, 6, 256, 64}}, {.shape = {8, 6, 256, 64}}},
+                 {{"causal", true}, {"scale", 0.125}}},
+       .flops = [](Inputs in,
+                   const Outputs&) { return 2.0 * double(in[0].numel()) * double(in[0].size(2) + 1); }},
+      {.name = "packed_attention",
+       .op = "attention",
+       .call =
+           [](Inputs in, const Attributes& a) {
+             return only(packed_attention(in[0], a.at("heads"), a.at("kv_heads")));
+           },
+       .length = [](Inputs in, const Attributes&) { return 16 * in[0].size(1) * in[0].size(2); },
+       .twin = packed_twin,
+       .cases = {{"grouped", {{.shape = {2, 7, 32}}}, {{"heads", 4}, {"kv_heads", 2}}},
+                 {"one token", {{.shape = {3, 1, 15}}}, {{"heads", 1}, {"kv_heads", 1}}}},
+       .bench = {"shakespeare-char", {{.shape = {8, 256, 1152}}}, {{"heads", 6}, {"kv_heads", 6}}},
+       .flops = [](Inputs in,
+                   const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(1) + 1); }},
+  };
+}
+
+}  // namespace galvan
