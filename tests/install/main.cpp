@@ -16,16 +16,16 @@ int main() {
   const std::vector<int32_t> ids = tokenizer->encode(text + text);
   const Tensor tokens = Tensor::from(ids, {static_cast<int64_t>(ids.size())});
 
-  const int64_t T = 32;  // what the model sees at once; a window starts at every third character
+  const int64_t T = 48;  // what the model sees at once; a window starts at every fifth character
   std::vector<Tensor> windows, nexts;
-  for (int64_t begin = 0; begin + T < tokens.size(0); begin += 3) {
+  for (int64_t begin = 0; begin + T < tokens.size(0); begin += 5) {
     windows.push_back(tokens.slice(0, begin, begin + T));
     nexts.push_back(tokens.slice(0, begin + 1, begin + T + 1));
   }
   const Tensor inputs = stack(windows), targets = stack(nexts);  // [B, T]
 
   const Transformer model(
-      {.vocab = tokenizer->vocab_size(), .context = 64, .layers = 2, .heads = 2, .width = 32});
+      {.vocab = tokenizer->vocab_size(), .context = T, .layers = 2, .heads = 2, .width = 32});
   const Schedule schedule = CyclicLR{.base_lr = 0.01, .max_lr = 0.3, .step_size_up = 100};
   SGD sgd(model.parameters(), {.lr = 0.01, .momentum = 0.9});
   for (int step = 0; step < 400; ++step) {
@@ -37,6 +37,5 @@ int main() {
     if (step % 50 == 49) std::cout << "step " << step + 1 << "  loss " << loss.item() << '\n';
   }
 
-  std::cout << "She sells" << generate(model, *tokenizer, "She sells", {.tokens = 50, .temperature = 0})
-            << '\n';
+  std::cout << "She" << generate(model, *tokenizer, "She", {.tokens = 34, .temperature = 0}) << '\n';
 }
