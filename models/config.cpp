@@ -92,6 +92,11 @@ void validate(const ModelConfig& c) {
   check(c.dropout >= 0 && c.dropout < 1, "model: dropout ", c.dropout, " is not in [0, 1)");
   check(c.norm_eps > 0, "model: norm_eps ", c.norm_eps, " is not positive");
   check(c.rope_theta > 0, "model: rope_theta ", c.rope_theta, " is not positive");
+  // From here on sizes and their products do not overflow.
+  const double width = static_cast<double>(c.width);
+  const double rows = 2.0 * static_cast<double>(c.vocab) + static_cast<double>(c.context) +
+                      static_cast<double>(c.layers) * (4.0 * width + 3.0 * static_cast<double>(c.hidden()));
+  check(rows * width < 0x1p52, "model: sizes that make ", rows * width, " parameters are out of range");
 }
 
 }  // namespace galvan

@@ -53,7 +53,7 @@ std::vector<NamedTensor> Transformer::parameters() const {
 // Token embeddings [B, T, C], with those of positions `position`, `position` + 1, ... added where they are
 // learned.
 Tensor Transformer::embed(const Tensor& tokens, int64_t position) const {
-  check(tokens.rank() == 2, "transformer: tokens must be [B, T], not ", tokens.shape());
+  check(tokens.rank() == 2 && tokens.numel() > 0, "transformer: tokens must be [B, T], not ", tokens.shape());
   const int64_t end = position + tokens.size(1);
   check(end <= config_.context, "transformer: ", end, " positions, but the context is ", config_.context);
   const Tensor x = embedding_(tokens);
@@ -85,13 +85,19 @@ Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
   Tensor x = drop(embed(tokens, 0));    // the residual stream
   Tensor normed = blocks_[0].norm1(x);  // what the next branch reads
   if (config_.recompute) {
-    for (const Block& block : blocks_)
+    for (const Block& block : blocks_) {
+      const bool first = &block == &blocks_.front();
       x = checkpoint(
-          [this, drop, &block](std::span<const Tensor> in) {
-            const AddNorm middle = block.norm2.add(drop(attend(block, block.norm1(in[0]))), in[0]);
+          [this, drop, first, &block](std::span<const Tensor> in) {
+            // Nothing is added to the stream, in the pass that below adds a branch: so that gradients are rounded alike.
+            const AddNorm start =
+                first ? AddNorm{.sum = in[0], .normed = block.norm1(in[0])}
+                      : block.norm1.add(Tensor::zeros(in[0].shape(), {.dtype = in[0].dtype()}), in[0]);
+            const AddNorm middle = block.norm2.add(drop(attend(block, start.normed)), start.sum);
             return drop(feed_forward(block, middle.normed)) + middle.sum;
           },
           {x});
+    }
     return head(norm_(x));
   }
   // Each branch joins the stream in the same pass that takes the norm for the next one.
@@ -133,8 +139,10 @@ Tensor Transformer::attend_cached(const Block& block, const Tensor& x, Tensor& k
 
 Tensor Transformer::next_logits(const Tensor& tokens, KeyValueCache& cache) const {
   NoGrad guard;
-  const int64_t T = tokens.size(1);
   Tensor x = embed(tokens, cache.length);
+  const int64_t B = tokens.size(0), T = tokens.size(1);
+  check(B == cache.keys[0].size(0), "transformer: ", B, " sequences, but the cache is for ",
+        cache.keys[0].size(0));
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     const AddNorm middle = block.norm2.add(
