@@ -1,30 +1,39 @@
 // Dropout: its mask is the documented function of the random stream.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include "core/autograd.h"
+#include "core/cpu/simd/isa.h"
+#include "core/ops.h"
 #include "core/parallel.h"
-#include "tests/core/check_golden.h"
+#include "core/random.h"
 
 using namespace galvan;
 
 TEST_CASE_TEMPLATE("dropout keeps element i where the i-th word says so", T, float, double, bfloat16) {
   const double p = 0.3;
-  for (const int64_t n : {1, 3, 255, 256, 257, 8193, 20001}) {
-    CAPTURE(n);
-    RandomContext::current().begin(5, 7, 2);
-    RandomContext::current().next();
-    const RandomStream stream = RandomContext::current().state();
-    Tensor x = Tensor::full({n}, 2.0, {.dtype = dtype_of<T>});
-    x.set_requires_grad();
-    const Tensor y = dropout(x, p);
-    y.backward(Tensor::full({n}, 3.0, {.dtype = dtype_of<T>}));
-    const std::vector<double> got = y.to_vector(), dx = x.grad().to_vector();
-    const Acc<T> scale = static_cast<Acc<T>>(1 / (1 - p));
-    for (int64_t i = 0; i < n; ++i) {
-      const bool kept = uniform_from(stream.words(i / 4)[i % 4]) >= p;
-      CHECK(got[i] == (kept ? static_cast<double>(static_cast<T>(2 * scale)) : 0.0));
-      CHECK(dx[i] == (kept ? static_cast<double>(static_cast<T>(3 * scale)) : 0.0));
+  const Isa before = isa();
+  for (const Isa set : {Isa::baseline, Isa::avx2, Isa::avx512})
+    for (const int64_t n : {1, 3, 255, 256, 257, 8193, 20001}) {
+      if (!isa_available(set)) continue;
+      set_isa(set);
+      CAPTURE(n);
+      RandomContext::current().begin(5, 7, 2);
+      RandomContext::current().next();
+      const RandomStream stream = RandomContext::current().state();
+      Tensor x = Tensor::full({n}, 2.0, {.dtype = dtype_of<T>});
+      x.set_requires_grad();
+      const Tensor y = dropout(x, p);
+      y.backward(Tensor::full({n}, 3.0, {.dtype = dtype_of<T>}));
+      const std::vector<double> got = y.to_vector(), dx = x.grad().to_vector();
+      const Acc<T> scale = static_cast<Acc<T>>(1 / (1 - p));
+      for (int64_t i = 0; i < n; ++i) {
+        const bool kept = uniform_from(stream.words(i / 4)[i % 4]) >= p;
+        CHECK(got[i] == (kept ? static_cast<double>(static_cast<T>(2 * scale)) : 0.0));
+        CHECK(dx[i] == (kept ? static_cast<double>(static_cast<T>(3 * scale)) : 0.0));
+      }
     }
-  }
+  set_isa(before);
 }
 
 TEST_CASE("dropout draws a new mask for every call, the same for every number of threads") {

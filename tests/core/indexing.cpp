@@ -1,40 +1,16 @@
 // embedding, gather, index_select, cat, stack.
 #include <doctest/doctest.h>
 
+#include "core/ops.h"
 #include "core/parallel.h"
-#include "tests/core/check_golden.h"
 
 using namespace galvan;
-
-TEST_CASE("indexing and joining give PyTorch's values and gradients") {
-  for (const auto& [dtype, tolerance] :
-       {std::pair{DType::f64, 1e-13}, {DType::f32, 1e-6}, {DType::bf16, 0.02}}) {
-    CAPTURE(dtype);
-    check_golden("embedding", dtype, tolerance, [](const auto& in, const auto&) -> std::vector<Tensor> {
-      return {embedding(in[0], in[1])};
-    });
-    check_golden("gather", dtype, tolerance,
-                 [](const auto& in, const auto& attributes) -> std::vector<Tensor> {
-                   return {gather(in[0], attributes.at("dim"), in[1])};
-                 });
-    check_golden("index_select", dtype, tolerance,
-                 [](const auto& in, const auto& attributes) -> std::vector<Tensor> {
-                   return {index_select(in[0], attributes.at("dim"), in[1])};
-                 });
-    check_golden("cat", dtype, tolerance, [](const auto& in, const auto& attributes) -> std::vector<Tensor> {
-      return {cat(in, attributes.at("dim"))};
-    });
-    check_golden("stack", dtype, tolerance,
-                 [](const auto& in, const auto& attributes) -> std::vector<Tensor> {
-                   return {stack(in, attributes.at("dim"))};
-                 });
-  }
-}
 
 TEST_CASE("an embedding's gradient sums rows in the order of their positions, whatever the threads") {
   const int before = threads();
   const int64_t V = 65, N = 1025, C = 33;
-  std::vector<int32_t> ids = golden_integers(N, 3, V - 5);  // the last five are never used
+  std::vector<int32_t> ids(N);
+  for (int64_t j = 0; j < N; ++j) ids[j] = static_cast<int32_t>(j * j % 59);  // some often, some never
   const Tensor index = Tensor::from(ids, {5, 205});
   const Tensor dy = Tensor::uniform({5, 205, C}, {.low = -1, .seed = 4});
   const std::vector<double> rows = dy.to_vector();

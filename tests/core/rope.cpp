@@ -1,8 +1,11 @@
 // Rotary position embedding.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
+#include "core/autograd.h"
+#include "core/ops.h"
 #include "core/parallel.h"
-#include "tests/core/check_golden.h"
 
 using namespace galvan;
 
@@ -11,16 +14,6 @@ Tensor random(const Shape& shape, uint64_t seed, DType dtype = DType::f64) {
   return Tensor::uniform(shape, {.low = -1, .seed = seed, .tensor = {.dtype = dtype}});
 }
 }  // namespace
-
-TEST_CASE("rope gives PyTorch's values and gradients") {
-  for (const auto& [dtype, tolerance] :
-       {std::pair{DType::f64, 1e-13}, {DType::f32, 1e-6}, {DType::bf16, 0.02}}) {
-    CAPTURE(dtype);
-    check_golden("rope", dtype, tolerance, [](const auto& in, const auto& attributes) -> std::vector<Tensor> {
-      return {rope(in[0], attributes.at("offset"), attributes.at("theta"))};
-    });
-  }
-}
 
 TEST_CASE("rope turns every pair by its angle, far from position 0 too") {
   const int64_t T = 200, D = 10, position = 4000;
