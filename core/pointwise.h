@@ -64,18 +64,20 @@ struct MulScalar {
   }
 };
 
-// NaN wins, from either side.
+// NaN wins, from either side. In two steps without a branch, so that loops become vector code.
 struct Maximum {
   template <class T>
   GALVAN_HD T operator()(T a, T b) const {
-    return a > b || a != a ? a : b;
+    const T larger = a > b ? a : b;  // b where either is NaN
+    return a != a ? a : larger;
   }
 };
 
 struct Minimum {
   template <class T>
   GALVAN_HD T operator()(T a, T b) const {
-    return a < b || a != a ? a : b;
+    const T smaller = a < b ? a : b;
+    return a != a ? a : smaller;
   }
 };
 

@@ -11,6 +11,21 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // elements a task
 
+// Strides of 0 and 1 get loops that the compiler vectorises: a and b are both loaded, then one is chosen.
+template <int64_t kStepA, int64_t kStepB, class T>
+void row_of_known_steps(const uint8_t* __restrict c, const T* __restrict a, const T* __restrict b,
+                        T* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    if constexpr (std::is_same_v<T, bfloat16>) {
+      const uint16_t from_a = a[i * kStepA].bits, from_b = b[i * kStepB].bits;
+      y[i].bits = c[i] != 0 ? from_a : from_b;
+    } else {
+      const T from_a = a[i * kStepA], from_b = b[i * kStepB];
+      y[i] = c[i] != 0 ? from_a : from_b;
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -23,7 +38,16 @@ void where(Cpu, const bool* condition, const Strides& condition_strides, const T
     const bool* in_c = condition + at[0];
     const T *in_a = a + at[1], *in_b = b + at[2];
     T* out = y + at[3];
-    for (int64_t i = 0; i < n; ++i) out[i] = in_c[i * step_c] ? in_a[i * step_a] : in_b[i * step_b];
+    const uint8_t* bytes = reinterpret_cast<const uint8_t*>(in_c);
+    if (step_c == 1 && step_a == 1 && step_b == 1) {
+      row_of_known_steps<1, 1>(bytes, in_a, in_b, out, n);
+    } else if (step_c == 1 && step_a == 0 && step_b == 1) {
+      row_of_known_steps<0, 1>(bytes, in_a, in_b, out, n);
+    } else if (step_c == 1 && step_a == 1 && step_b == 0) {
+      row_of_known_steps<1, 0>(bytes, in_a, in_b, out, n);
+    } else {
+      for (int64_t i = 0; i < n; ++i) out[i] = in_c[i * step_c] ? in_a[i * step_a] : in_b[i * step_b];
+    }
   });
 }
 

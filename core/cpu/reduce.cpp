@@ -148,6 +148,12 @@ void max(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner) {
                           [y](int64_t at, A largest) { y[at] = static_cast<T>(largest); });
 }
 
+// Equal, or both NaN.
+template <class A>
+bool same(A a, A b) {
+  return (a == b) | ((a != a) & (b != b));
+}
+
 template <class T>
 void max_backward(Cpu, const T* x, const T* y, const T* dy, T* dx, int64_t outer, int64_t length,
                   int64_t inner) {
@@ -157,10 +163,8 @@ void max_backward(Cpu, const T* x, const T* y, const T* dy, T* dx, int64_t outer
     const int64_t o = task / tiles, first = task % tiles * kColumnTile;
     const int64_t columns = std::min(kColumnTile, inner - first);
     const T* largest = y + o * inner + first;
-    // NaN is the largest where there is one.
     const auto is_tie = [&](int64_t l, int64_t i) {
-      const A value = x[(o * length + l) * inner + first + i], top = largest[i];
-      return value == top || (value != value && top != top);
+      return same<A>(x[(o * length + l) * inner + first + i], largest[i]);
     };
     A share[kColumnTile] = {};
     for (int64_t l = 0; l < length; ++l)
@@ -178,11 +182,9 @@ void argmax(Cpu, const T* x, int32_t* y, int64_t rows, int64_t length) {
   parallel_ranges(rows, std::max<int64_t>(1, kTaskElements / length), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T* row = x + r * length;
+      const A largest = reduce_row<LargestOf<A>, A>(row, length);
       int64_t best = 0;
-      for (int64_t i = 1; i < length; ++i) {
-        const A value = row[i], largest = row[best];
-        if (value > largest || (value != value && largest == largest)) best = i;
-      }
+      while (!same(static_cast<A>(row[best]), largest)) ++best;
       y[r] = static_cast<int32_t>(best);
     }
   });
