@@ -30,7 +30,7 @@ struct GemmKernels {
 
   // op(B)[begin..end, 0..columns) -> panels `panel_stride` units apart, each [depth, width] and the last one only as
   // many vectors wide as it needs, filled with zeros: dst[panel * panel_stride + u * width + j]. b points at
-  // op(B)[0, 0]; begin is a multiple of 16. When transposed, columns must fit one panel.
+  // op(B)[0, 0]; begin is a multiple of 16. When transposed, begin is 0 and there is one panel.
   void (*pack_b)(const In* b, int64_t ldb, bool transpose, int64_t begin, int64_t end, int64_t columns,
                  void* dst, int64_t panel_stride);
 

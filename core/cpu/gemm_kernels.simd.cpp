@@ -13,19 +13,34 @@ namespace {
 //   others   16 registers:  4 x 2 sums + 2 + 1, and products where there is no FMA
 constexpr int kRows = kIsa == Isa::avx512 ? 12 : kIsa == Isa::avx2 ? 6 : 4;
 
+template <class T>
+GALVAN_INLINE Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> sum) {
+  return fma(a, b, sum);
+}
+
+// Pairs of bfloat16: sum + a[0] b[0] + a[1] b[1]. Written in assembly because the instruction is not part of what
+// this file is compiled for; gemm_kernels() asks the processor first.
+using Pair = uint32_t;
+#ifdef __AVX512F__
+GALVAN_INLINE Vec<float> multiply_add(Vec<Pair> a, Vec<Pair> b, Vec<float> sum) {
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(b), "v"(a));
+  return sum;
+}
+#endif
+
 // The micro-kernel: one outer product (R, vectors) a unit of depth.
-template <class T, int R, int NV>
+template <class Unit, class T, int R, int NV>
 void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, const T* init,
           int64_t init_stride, T* c, int64_t ldc) {
   constexpr int lanes = kLanes<T>;
-  const T* b = static_cast<const T*>(b_start);
+  const Unit* b = static_cast<const Unit*>(b_start);
 
   // Rows are reached from one pointer for every four of them, which takes fewer registers than a pointer
   // each. The empty asm keeps the compiler from deriving one pointer from the other.
-  const T* a[(R + 3) / 4];
+  const Unit* a[(R + 3) / 4];
 #pragma GCC unroll 3
   for (int i = 0; i < (R + 3) / 4; ++i) {
-    a[i] = static_cast<const T*>(a_start) + 4 * i * lda;
+    a[i] = static_cast<const Unit*>(a_start) + 4 * i * lda;
     asm("" : "+r"(a[i]));
   }
 
@@ -41,14 +56,14 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
     for (int j = 0; j < NV; ++j) __builtin_prefetch(c + i * ldc + j * lanes, 1);
   }
   for (int64_t u = 0; u < units; ++u) {
-    Vec<T> b_row[NV];
+    Vec<Unit> b_row[NV];
 #pragma GCC unroll 2
     for (int j = 0; j < NV; ++j) b_row[j] = load(b + j * lanes);
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i) {
-      const Vec<T> a_iu = broadcast(a[i / 4][i % 4 * lda]);
+      const Vec<Unit> a_iu = broadcast(a[i / 4][i % 4 * lda]);
 #pragma GCC unroll 2
-      for (int j = 0; j < NV; ++j) sum[i][j] = fma(a_iu, b_row[j], sum[i][j]);
+      for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(a_iu, b_row[j], sum[i][j]);
     }
     b += NV * lanes;
 #pragma GCC unroll 3
@@ -61,16 +76,80 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
   }
 }
 
-// src [rows, columns] -> dst [rows, columns], converted, filled with zeros up to a multiple of lanes.
-template <class In, class T>
-void copy(const In* src, int64_t ld, int64_t rows, int64_t columns, T* dst, int64_t dst_stride) {
-  constexpr int lanes = kLanes<T>;
+// What packing reads: source(r, c, n) is n units of row r, from column c on, and zeros in the other lanes.
+
+// Elements as they are, or bfloat16 widened.
+template <class In>
+struct Elements {
+  using Unit = Acc<In>;
+  const In* p;
+  int64_t ld;
+  Vec<Unit> operator()(int64_t r, int64_t c, int n) const {
+    const In* from = p + r * ld + c;
+    return n == kLanes<Unit> ? load_as<Unit>(from) : load_n_as<Unit>(from, n);
+  }
+};
+
+// Pairs of neighbours in a row that holds `depth` elements.
+struct PairsInRows {
+  using Unit = Pair;
+  const bfloat16* p;
+  int64_t ld, depth;
+  Vec<Pair> operator()(int64_t r, int64_t c, int n) const {
+    const bfloat16* from = p + r * ld + 2 * c;
+    const int64_t left = depth - 2 * c;
+    if (left >= 2 * kLanes<Pair>) {
+      Vec<Pair> pairs;
+      __builtin_memcpy(&pairs, &from->bits, sizeof(pairs));
+      return pairs;
+    }
+    Pair pairs[kLanes<Pair>] = {};
+    for (int i = 0; i < 2 * n && i < left; ++i)
+      pairs[i / 2] |= static_cast<Pair>(from[i].bits) << (i % 2 * 16);
+    return load(pairs);
+  }
+};
+
+// Pairs of neighbours in a column: row r of pairs is made of rows 2r and 2r + 1 out of `depth`.
+struct PairsInColumns {
+  using Unit = Pair;
+  const bfloat16* p;
+  int64_t ld, depth;
+  Vec<Pair> operator()(int64_t r, int64_t c, int n) const {
+    const bfloat16* from = p + 2 * r * ld + c;
+    const auto row = [&](const bfloat16* q) { return n == kLanes<Pair> ? load_bits(q) : load_bits_n(q, n); };
+    return 2 * r + 1 < depth ? row(from) | row(from + ld) << 16 : row(from);
+  }
+};
+
+constexpr int64_t round_to_lanes(int64_t n, int64_t lanes) { return (n + lanes - 1) / lanes * lanes; }
+
+// [rows, columns] -> dst [rows, columns], filled with zeros up to a multiple of lanes.
+template <class Source, class Unit = typename Source::Unit>
+void copy(const Source& source, int64_t rows, int64_t columns, Unit* dst, int64_t dst_stride) {
+  constexpr int lanes = kLanes<Unit>;
   for (int64_t r = 0; r < rows; ++r) {
-    const In* from = src + r * ld;
-    T* to = dst + r * dst_stride;
-    int64_t c = 0;
-    for (; c + lanes <= columns; c += lanes) store(to + c, load_as<T>(from + c));
-    if (c < columns) store(to + c, load_n_as<T>(from + c, static_cast<int>(columns - c)));
+    for (int64_t c = 0; c < columns; c += lanes) {
+      const int64_t left = columns - c;
+      store(dst + r * dst_stride + c, source(r, c, static_cast<int>(left < lanes ? left : lanes)));
+    }
+  }
+}
+
+// Rows [begin, end) of [rows, columns] -> their places in panels.
+template <class Source, class Unit = typename Source::Unit>
+void copy_to_panels(const Source& source, int64_t begin, int64_t end, int64_t columns, Unit* dst,
+                    int64_t panel_stride) {
+  constexpr int lanes = kLanes<Unit>, width = GemmKernels<float>::kVectors * lanes;
+  for (int64_t r = begin; r < end; ++r) {
+    for (int64_t j = 0; j < columns; j += width) {
+      const int64_t left = columns - j;
+      const int64_t panel_width = left < width ? round_to_lanes(left, lanes) : width;
+      Unit* to = dst + j / width * panel_stride + r * panel_width;
+      for (int64_t v = 0; v < panel_width; v += lanes) {
+        store(to + v, source(r, j + v, static_cast<int>(left - v < lanes ? left - v : lanes)));
+      }
+    }
   }
 }
 
@@ -78,47 +157,30 @@ template <class In>
 void pack_a(const In* a, int64_t lda, bool transpose, int64_t rows, int64_t depth, void* dst,
             int64_t dst_stride) {
   const auto to = static_cast<Acc<In>*>(dst);
+  const Elements<In> source{a, lda};
   if (transpose) {
-    transpose_padded(a, lda, depth, rows, to, dst_stride);
+    transpose_padded(source, depth, rows, to, dst_stride);
   } else {
-    copy(a, lda, rows, depth, to, dst_stride);
-  }
-}
-
-template <class In, class T>
-void copy_to_panels(const In* b, int64_t ldb, int64_t begin, int64_t end, int64_t columns, T* dst,
-                    int64_t panel_stride) {
-  constexpr int lanes = kLanes<T>, width = GemmKernels<In>::kVectors * lanes;
-  for (int64_t k = begin; k < end; ++k) {
-    for (int64_t j = 0; j < columns; j += width) {
-      const int64_t left = columns - j;
-      const int64_t panel_width = left < width ? (left + lanes - 1) / lanes * lanes : width;
-      T* to = dst + j / width * panel_stride + k * panel_width;
-      for (int64_t v = 0; v < panel_width; v += lanes) {
-        const In* from = b + k * ldb + j + v;
-        store(to + v, left - v >= lanes ? load_as<T>(from) : load_n_as<T>(from, static_cast<int>(left - v)));
-      }
-    }
+    copy(source, rows, depth, to, dst_stride);
   }
 }
 
 template <class In>
 void pack_b(const In* b, int64_t ldb, bool transpose, int64_t begin, int64_t end, int64_t columns, void* dst,
             int64_t panel_stride) {
-  using T = Acc<In>;
-  const auto to = static_cast<T*>(dst);
+  const auto to = static_cast<Acc<In>*>(dst);
+  const Elements<In> source{b, ldb};
   if (transpose) {
-    const int64_t width = (columns + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
-    transpose_padded(b + begin, ldb, columns, end - begin, to + begin * width, width);
+    transpose_padded(source, columns, end, to, round_to_lanes(columns, kLanes<Acc<In>>));
   } else {
-    copy_to_panels(b, ldb, begin, end, columns, to, panel_stride);
+    copy_to_panels(source, begin, end, columns, to, panel_stride);
   }
 }
 
 template <class In, int... R>
 constexpr GemmKernels<In> make_kernels(std::integer_sequence<int, R...>) {
   using T = Acc<In>;
-  return {.tile = {{tile<T, R + 1, 1>, tile<T, R + 1, 2>}...},
+  return {.tile = {{tile<T, T, R + 1, 1>, tile<T, T, R + 1, 2>}...},
           .pack_a = pack_a<In>,
           .pack_b = pack_b<In>,
           .rows = kRows,
@@ -131,12 +193,59 @@ constexpr GemmKernels<In> make_kernels(std::integer_sequence<int, R...>) {
 template <class In>
 constexpr GemmKernels<In> kKernels = make_kernels<In>(std::make_integer_sequence<int, kRows>{});
 
+#ifdef __AVX512F__
+void pack_a_pairs(const bfloat16* a, int64_t lda, bool transpose, int64_t rows, int64_t depth, void* dst,
+                  int64_t dst_stride) {
+  const auto to = static_cast<Pair*>(dst);
+  const int64_t units = (depth + 1) / 2;
+  if (transpose) {
+    transpose_padded(PairsInColumns{a, lda, depth}, units, rows, to, dst_stride);
+  } else {
+    copy(PairsInRows{a, lda, depth}, rows, units, to, dst_stride);
+  }
+}
+
+void pack_b_pairs(const bfloat16* b, int64_t ldb, bool transpose, int64_t begin, int64_t end, int64_t columns,
+                  void* dst, int64_t panel_stride) {
+  const auto to = static_cast<Pair*>(dst);
+  const int64_t units_end = (end + 1) / 2;
+  if (transpose) {
+    transpose_padded(PairsInRows{b, ldb, end}, columns, units_end, to, round_to_lanes(columns, kLanes<Pair>));
+  } else {
+    copy_to_panels(PairsInColumns{b, ldb, end}, begin / 2, units_end, columns, to, panel_stride);
+  }
+}
+
+template <int... R>
+constexpr GemmKernels<bfloat16> make_pair_kernels(std::integer_sequence<int, R...>) {
+  return {.tile = {{tile<Pair, float, R + 1, 1>, tile<Pair, float, R + 1, 2>}...},
+          .pack_a = pack_a_pairs,
+          .pack_b = pack_b_pairs,
+          .rows = kRows,
+          .lanes = kLanes<float>,
+          .unit = 2,
+          .unit_bytes = sizeof(Pair),
+          .packs_a = false};
+}
+constexpr GemmKernels<bfloat16> kPairKernels = make_pair_kernels(std::make_integer_sequence<int, kRows>{});
+#endif
+
+template <class In>
+const GemmKernels<In>& kernels() {
+#ifdef __AVX512F__
+  if constexpr (sizeof(In) == sizeof(bfloat16)) {
+    if (__builtin_cpu_supports("avx512bf16")) return kPairKernels;
+  }
+#endif
+  return kKernels<In>;
+}
+
 }  // namespace
 }  // namespace GALVAN_ISA
 
 template <class In, Isa>
 const GemmKernels<In>& gemm_kernels() {
-  return GALVAN_ISA::kKernels<In>;
+  return GALVAN_ISA::kernels<In>();
 }
 template const GemmKernels<float>& gemm_kernels<float, Isa::GALVAN_ISA>();
 template const GemmKernels<double>& gemm_kernels<double, Isa::GALVAN_ISA>();

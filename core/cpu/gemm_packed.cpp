@@ -86,7 +86,9 @@ class PackedProduct {
     a_stride_ = round_up(units_, 16) + 16;  // the 16 keep rows from falling on the same lines of a cache
     columns_ = even_pieces(g_.n, kMaxColumns, width_);
     // A is read in place if it is stored as the kernel reads it, and its rows do not share lines of L1.
-    pack_a_ = g_.transpose_a || kernels.packs_a || (g_.k > 16 && g_.lda * kernels.unit_bytes % 4096 == 0);
+    const bool in_units = !kernels.packs_a && g_.lda % kernels.unit == 0 && g_.k % kernels.unit == 0;
+    const bool rows_share_lines = g_.k > 16 && g_.lda * static_cast<int64_t>(sizeof(In)) % 4096 == 0;
+    pack_a_ = g_.transpose_a || !in_units || rows_share_lines;
 
     const int64_t task_panels = kTaskPanelBytes / (units_ * width_ * kernels.unit_bytes + 1);
     task_columns_ = even_pieces(std::min(g_.n, columns_), task_panels * width_, width_);

@@ -28,26 +28,25 @@ GALVAN_INLINE void transpose(V* row) {
   if constexpr (n >= 16) swap_blocks<8>(row, LanesOf<V>{});
 }
 
-// src [rows, columns] -> dst [columns, rows], converted to T; each row of dst is filled with zeros up to a
-// multiple of kLanes<T>.
-template <class In, class T>
-void transpose_padded(const In* src, int64_t ld, int64_t rows, int64_t columns, T* dst, int64_t dst_stride) {
+// src [rows, columns] -> dst [columns, rows]; each row of dst is filled with zeros up to a multiple of kLanes<T>.
+// source(r, c, n) gives n elements of row r from column c on, and zeros in the other lanes.
+template <class T, class Source>
+void transpose_padded(const Source& source, int64_t rows, int64_t columns, T* dst, int64_t dst_stride) {
   constexpr int lanes = kLanes<T>;
   for (int64_t r = 0; r < rows; r += lanes) {
     const int height = static_cast<int>(rows - r < lanes ? rows - r : lanes);
     for (int64_t c = 0; c < columns; c += lanes) {
       const int width = static_cast<int>(columns - c < lanes ? columns - c : lanes);
-      const In* from = src + r * ld + c;
       T* to = dst + c * dst_stride + r;
       Vec<T> block[lanes];
       if (height == lanes && width == lanes) {
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) block[i] = load_as<T>(from + i * ld);
+        for (int i = 0; i < lanes; ++i) block[i] = source(r + i, c, lanes);
         transpose(block);
 #pragma GCC unroll 16
         for (int i = 0; i < lanes; ++i) store(to + i * dst_stride, block[i]);
       } else {
-        for (int i = 0; i < lanes; ++i) block[i] = i < height ? load_n_as<T>(from + i * ld, width) : Vec<T>{};
+        for (int i = 0; i < lanes; ++i) block[i] = i < height ? source(r + i, c, width) : Vec<T>{};
         transpose(block);
         for (int i = 0; i < width; ++i) store(to + i * dst_stride, block[i]);
       }

@@ -120,19 +120,30 @@ struct HalfVec {
   typedef uint16_t type __attribute__((vector_size(kVectorBytes / 2)));
 };
 
-template <class T>
-GALVAN_INLINE Vec<T> load_as(const bfloat16* p) {
+// The 16 bits of each lane, in the lower half of 32.
+GALVAN_INLINE Vec<uint32_t> load_bits(const bfloat16* p) {
   HalfVec::type half;
   __builtin_memcpy(&half, &p->bits, sizeof(half));
-  return bits_as<T>(__builtin_convertvector(half, Vec<uint32_t>) << 16);
+  return __builtin_convertvector(half, Vec<uint32_t>);
+}
+GALVAN_INLINE Vec<uint32_t> load_bits_n(const bfloat16* p, int n) {
+#if defined(__AVX512F__)
+  const __m256i half = _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << n) - 1), p);
+  return (Vec<uint32_t>)_mm512_cvtepu16_epi32(half);
+#else
+  uint32_t lanes[kLanes<uint32_t>] = {};
+  for (int i = 0; i < n; ++i) lanes[i] = p[i].bits;
+  return load(lanes);
+#endif
+}
+
+template <class T>
+GALVAN_INLINE Vec<T> load_as(const bfloat16* p) {
+  return bits_as<T>(load_bits(p) << 16);
 }
 template <class T>
 GALVAN_INLINE Vec<T> load_n_as(const bfloat16* p, int n) {
-  uint16_t lanes[kLanes<T>] = {};
-  for (int i = 0; i < n; ++i) lanes[i] = p[i].bits;
-  HalfVec::type half;
-  __builtin_memcpy(&half, lanes, sizeof(half));
-  return bits_as<T>(__builtin_convertvector(half, Vec<uint32_t>) << 16);
+  return bits_as<T>(load_bits_n(p, n) << 16);
 }
 
 GALVAN_INLINE void store_as(float* p, Vec<float> v) { store(p, v); }
