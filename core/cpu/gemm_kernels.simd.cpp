@@ -13,8 +13,8 @@ namespace {
 //   others   16 registers:  4 x 2 sums + 2 + 1, and products where there is no FMA
 constexpr int kRows = kIsa == Isa::avx512 ? 12 : kIsa == Isa::avx2 ? 6 : 4;
 
-template <class T>
-GALVAN_INLINE Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> sum) {
+template <class V>
+GALVAN_INLINE V multiply_add(V a, V b, V sum) {
   return fma(a, b, sum);
 }
 
@@ -28,6 +28,13 @@ GALVAN_INLINE Vec<float> multiply_add(Vec<Pair> a, Vec<Pair> b, Vec<float> sum) 
 }
 #endif
 
+// Keeps the compiler from computing other pointers from this one ahead of time, which would take registers that
+// the sums need.
+template <class T>
+GALVAN_INLINE void opaque(T*& pointer) {
+  asm("" : "+r"(pointer));
+}
+
 // The micro-kernel: one outer product (R, vectors) a unit of depth.
 template <class Unit, class T, int R, int NV>
 void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, const T* init,
@@ -35,25 +42,27 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
   constexpr int lanes = kLanes<T>;
   const Unit* b = static_cast<const Unit*>(b_start);
 
-  // Rows are reached from one pointer for every four of them, which takes fewer registers than a pointer
-  // each. The empty asm keeps the compiler from deriving one pointer from the other.
-  const Unit* a[(R + 3) / 4];
-#pragma GCC unroll 3
-  for (int i = 0; i < (R + 3) / 4; ++i) {
-    a[i] = static_cast<const Unit*>(a_start) + 4 * i * lda;
-    asm("" : "+r"(a[i]));
+  // While the sums are made, the lines of C that they go to are fetched.
+  T* c_row = c;
+  for (int i = 0; i < R; ++i, c_row += ldc) {
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) __builtin_prefetch(c_row + j * lanes, 1);
   }
 
   Vec<T> sum[R][NV];
 #pragma GCC unroll 12
-  for (int i = 0; i < R; ++i) {
+  for (int i = 0; i < R; ++i, init += init_stride) {
+    opaque(init);
 #pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) sum[i][j] = load(init + i * init_stride + j * lanes);
+    for (int j = 0; j < NV; ++j) sum[i][j] = load(init + j * lanes);
   }
-#pragma GCC unroll 12
-  for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) __builtin_prefetch(c + i * ldc + j * lanes, 1);
+
+  // Rows of A are reached from one pointer for every four, which takes fewer registers than a pointer each.
+  const Unit* a[(R + 3) / 4];
+#pragma GCC unroll 3
+  for (int i = 0; i < (R + 3) / 4; ++i) {
+    a[i] = static_cast<const Unit*>(a_start) + 4 * i * lda;
+    opaque(a[i]);
   }
   for (int64_t u = 0; u < units; ++u) {
     Vec<Unit> b_row[NV];
@@ -70,9 +79,10 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
     for (int i = 0; i < (R + 3) / 4; ++i) ++a[i];
   }
 #pragma GCC unroll 12
-  for (int i = 0; i < R; ++i) {
+  for (int i = 0; i < R; ++i, c += ldc) {
+    opaque(c);
 #pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) store(c + i * ldc + j * lanes, sum[i][j]);
+    for (int j = 0; j < NV; ++j) store(c + j * lanes, sum[i][j]);
   }
 }
 

@@ -128,8 +128,8 @@ GALVAN_INLINE Vec<uint32_t> load_bits(const bfloat16* p) {
 }
 GALVAN_INLINE Vec<uint32_t> load_bits_n(const bfloat16* p, int n) {
 #if defined(__AVX512F__)
-  const __m256i half = _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << n) - 1), p);
-  return (Vec<uint32_t>)_mm512_cvtepu16_epi32(half);
+  const auto half = (HalfVec::type)_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << n) - 1), p);
+  return __builtin_convertvector(half, Vec<uint32_t>);
 #else
   uint32_t lanes[kLanes<uint32_t>] = {};
   for (int i = 0; i < n; ++i) lanes[i] = p[i].bits;
