@@ -27,7 +27,7 @@ void free_memory(void* pointer, int64_t bytes);
 MemoryStats memory_stats();
 void reset_peak_memory();
 
-// Returns every cached block to the operating system.
+// Returns cached blocks of 2 MiB and more to the operating system; smaller ones share pages, and stay.
 void release_cached_memory();
 
 }  // namespace galvan

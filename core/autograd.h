@@ -4,14 +4,14 @@
 //
 //   Tensor square(const Tensor& x) {
 //     Tensor y = mul(x.detach(), x.detach());
-//     return record("square", y, {x}, [x = save(x)](const Tensor& dy, Needs) -> Grads { return {mul(dy, 2 *
-//     x)}; });
+//     return record("square", y, {x},  // dx = 2 x dy
+//                   [x = save(x)](const Tensor& dy, Needs) -> Grads { return {mul(dy, mul(x, 2.0))}; });
 //   }
 //
 // The engine does the bookkeeping: it adds up gradients of a tensor that is used more than once (out of
 // place, since a gradient may be shared), calls nothing whose result nobody needs, and checks the shape and
-// dtype of every gradient it is given. Closures run with recording off. A graph is freed as backward walks
-// it.
+// dtype of every gradient it is given. Summing a broadcast operand's gradient back to its shape is the op's
+// work (sum_to, core/ops.h). Closures run with recording off. A graph is freed as backward walks it.
 //
 // Source: Baydin et al., "Automatic Differentiation in Machine Learning: a Survey", JMLR 2018, section 3.2.
 #pragma once
@@ -188,9 +188,9 @@ Grads grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs,
            std::span<const Tensor> upstream = {}, BackwardOptions options = {});
 
 // Runs `block` without keeping what its backward needs, and runs it again during backward: memory for time.
-// Dropout masks are the same both times. For backward(), not grad(). Tensors that the block uses without being passed in `inputs` must be
-// leaves (parameters). Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost",
-// arXiv:1604.06174.
+// Dropout masks are the same both times. For backward(), not grad(). Tensors that the block uses without being
+// passed in `inputs` must be leaves (parameters). Source: Chen et al., "Training Deep Nets with Sublinear
+// Memory Cost", arXiv:1604.06174.
 Tensor checkpoint(std::function<Tensor(std::span<const Tensor>)> block, std::vector<Tensor> inputs);
 
 // While one of these lives, every op's output and every gradient is searched for NaN and infinity, and the

@@ -1,8 +1,9 @@
 // From a tensor to a kernel: picks the execution context (device) and the element type, and calls a generic
 // lambda.
 //
-//   dispatch<"softmax">(x, [&]<class T>(auto on) { softmax_forward<T>(on, x.data<T>(), y.data<T>(), rows,
-//   columns); });
+//   dispatch<"softmax">(x, [&]<class T>(auto on) {
+//     softmax_forward<T>(on, x.data<T>(), y.data<T>(), rows, columns);
+//   });
 //
 // Kernels are overloaded on the context, `Cpu` or, in a build with CUDA, `Cuda`. The op's name finds its
 // dtypes in kOpTypes at compile time, so a kernel is instantiated for those alone; any other dtype throws

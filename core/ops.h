@@ -128,21 +128,20 @@ struct CrossEntropyOptions {
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options = {});
 
 // --- indexing and joining ---
-// weight [V, C],
-// indices [..] i32 -> [.., C]. The gradient sums rows in a fixed order. Indices out of range are an error.
+// weight [V, C], indices [..] i32 -> [.., C]: y = weight[index]. The gradient sums rows in a fixed order.
+// Indices out of range are an error, here as in gather and index_select.
 Tensor embedding(const Tensor& weight, const Tensor& indices);
 // y[i][j] = x[i][index[i][j]] for dim = 1: index (i32) has x's rank and, outside `dim`, at most its sizes.
 Tensor gather(const Tensor& x, int dim, const Tensor& index);
 Tensor index_select(const Tensor& x, int dim, const Tensor& index);  // index [n] i32: those slices along dim
-Tensor cat(const std::vector<Tensor>& xs, int dim = 0);
-Tensor stack(const std::vector<Tensor>& xs, int dim = 0);
+Tensor cat(const std::vector<Tensor>& xs, int dim = 0);    // one after another: sizes may differ in `dim`
+Tensor stack(const std::vector<Tensor>& xs, int dim = 0);  // along a new dimension; all of one shape
 std::vector<Tensor> split(const Tensor& x, int64_t size,
                           int dim = 0);  // views of `size` each, the last may be smaller
 
 // --- transformer ---
-// Zeroes
-// each element with probability p and scales the others by 1/(1-p). The mask is a function of RandomContext
-// (core/random.h); it is not stored. p in [0, 1). Srivastava et al., JMLR 2014.
+// Zeroes each element with probability p, in [0, 1), and scales the others by 1/(1-p). The mask is a function
+// of RandomContext (core/random.h); it is not stored. Srivastava et al., JMLR 2014.
 Tensor dropout(const Tensor& x, double p);
 // Rotary position embedding, x [.., T, D], D even: pairs (x_i, x_(i+D/2)) are rotated by (t + position)
 // theta^(-2i/D). Su et al., arXiv:2104.09864, in the half-split layout of Llama's published weights.

@@ -3,9 +3,9 @@
 //
 //   (seed, stream, step, micro-step, element)
 //
-// so it does not depend on the thread or the device that draws it, nor on what was drawn before. The stream
-// is the name of a parameter (its initial values) or the ordinal of an op in the forward pass (a dropout
-// mask).
+// so it does not depend on the thread or the device that draws it, nor on what was drawn before. The stream is
+// the name of a parameter (its initial values) or the ordinal of an op in the forward pass (a dropout mask).
+// docs/design.md says who draws from which address.
 #pragma once
 
 #include <array>

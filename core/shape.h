@@ -65,7 +65,7 @@ Strides contiguous_strides(const Shape& shape);
 Shape broadcast(const char* op, const Shape& a, const Shape& b);
 
 // Dimension `dim` of `rank`, counted from the end when negative. Throws "OP: dimension 3 is out of range for
-// ...".
+// 2 dimensions".
 int wrap_dim(const char* op, int dim, int rank);
 
 }  // namespace galvan

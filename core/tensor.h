@@ -102,7 +102,8 @@ class Tensor {
   Device device() const;
   bool is_contiguous() const;
 
-  // The first element; T must be the dtype's own type. Elements lie at data<T>()[sum_i index_i * stride_i].
+  // The first element. Elements lie at data<T>()[sum_i index_i * stride_i]. Throws when T is not the dtype's
+  // own type: "data: the tensor is i32, not f32".
   template <class T>
   T* data() const;
   // The only element, converted. Throws when there is not exactly one.
@@ -123,7 +124,7 @@ class Tensor {
   Tensor unsqueeze(int dim) const;
   Tensor contiguous() const;  // itself when dense
 
-  // Copies. to() gives the tensor itself when nothing changes.
+  // Copies; gradients flow through. to() gives the tensor itself when nothing changes.
   Tensor to(DType dtype) const;
   Tensor to(Device device) const;
   Tensor clone() const;

@@ -1,7 +1,7 @@
 // Checkpoints: a folder that Transformers loads as it is, with what an exact resume needs beside it.
 //
-//   RUN/checkpoints/400/   model.safetensors  config.json  tokenizer.json        the model
-//                          training.json  optimizer.safetensors                  the state of training
+//   RUN/checkpoints/400/   model.safetensors  config.json  tokenizer.json  tokenizer_config.json   the model
+//                          training.json  optimizer.safetensors                    the state of training
 //   RUN/current -> checkpoints/400      the last one      RUN/best -> checkpoints/200      the best so far
 //
 // A checkpoint is written aside, synced, and renamed as a whole; then one rename switches the link. A kill at
@@ -25,7 +25,7 @@ inline constexpr int kCheckpointFormat = 1;
 struct TrainingState {
   int64_t step = 0;
   nlohmann::ordered_json progress;     // what the trainer keeps: best loss, patience, ...
-  std::vector<NamedTensor> optimizer;  // momentum, moments, masters
+  std::vector<NamedTensor> optimizer;  // Optimizer::state(): momentum, moments, masters, counts of updates
 };
 
 struct LoadedModel {
@@ -55,6 +55,8 @@ void load_weights(const std::filesystem::path& folder, const Transformer& model)
 void save_checkpoint(const std::filesystem::path& run, const Transformer& model, const Tokenizer& tokenizer,
                      const TrainingState& state, bool is_best);
 
+// What save_checkpoint put beside the model, for Trainer::resume. Throws one line that names the file when it is
+// missing, corrupt or of a newer format.
 TrainingState load_training_state(const std::filesystem::path& folder);
 
 }  // namespace galvan

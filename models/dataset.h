@@ -85,8 +85,9 @@ class BatchSampler {
 // overlap, `batch_size` in a batch. What is left of full windows at the end is a batch of one shorter row.
 //
 //   for (int64_t i = 0; i < evaluation.batches(); ++i) {
-//     const auto [rows, length] = evaluation.read(i, x, y);    // the mean loss of this batch weighs rows *
-//     length
+//     const auto [rows, length] = evaluation.read(i, x, y);  // its mean loss weighs rows * length
+//     ...
+//   }
 class EvaluationBatches {
  public:
   struct Shape {

@@ -16,8 +16,9 @@ struct Evaluation {
   int64_t tokens = 0;  // predicted
 };
 
-// Every token of `range` but the first is predicted once, each from at most `context` tokens before it. `context` 0 is
-// the model's own.
+// Every token of `range` but the first is predicted once, each from at most `context` tokens before it, in
+// windows that do not overlap (models/dataset.h). `context` 0 is the model's own. Dropout is off and nothing is
+// recorded.
 Evaluation evaluate(const Transformer& model, const TokenArray& tokens, TokenRange range,
                     const Tokenizer& tokenizer, int64_t batch_size = 16, int64_t context = 0);
 

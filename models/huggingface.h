@@ -13,6 +13,7 @@
 
 namespace galvan {
 
+// Whose names and layout a model of these sizes and style is written in.
 enum class Architecture { gpt2, llama, galvan };
 Architecture architecture(const ModelConfig& config);
 
@@ -23,18 +24,20 @@ struct FileTensor {
   bool transposed = false;
   int64_t begin = 0, end = -1;
 };
-// Every tensor of a model's file, in order. GPT-2 keeps the weights of linear layers as [in, out] and has all
-// biases: those that the model has not are named with an empty parameter, and are zeros of `width` numbers.
+// A bias that the file must hold and the model does not have: `width` zeros.
 struct ZeroTensor {
   std::string name;
   int64_t width = 0;
 };
+// Every tensor of a model's file, in order. GPT-2 keeps the weights of linear layers as [in, out], and has all
+// biases.
 struct FileLayout {
   std::vector<FileTensor> tensors;
   std::vector<ZeroTensor> zeros;
 };
 FileLayout file_layout(const ModelConfig& config);
 
+// The model's config.json. `dtype` is that of its weights: "f32", "f64", "bf16".
 nlohmann::ordered_json to_huggingface(const ModelConfig& config, const std::string& dtype);
 
 // Throws "PATH: ..." for an architecture or an option that is not supported here. `path` is for messages.

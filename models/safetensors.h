@@ -2,7 +2,8 @@
 //
 //   8 bytes   length of the header, little-endian
 //   header    JSON: {"NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ..,
-//   "__metadata__": {..}} data      the tensors, dense and row-major, offsets counted from here
+//             "__metadata__": {..}}
+//   data      the tensors, dense and row-major, offsets counted from here
 //
 // Source: https://github.com/huggingface/safetensors, README, "Format".
 #pragma once

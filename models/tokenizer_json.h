@@ -2,7 +2,7 @@
 //
 //   character   WordLevel model, every character split off
 //   byte, bpe   BPE model over GPT-2's byte alphabet: every byte is shown as one printable character (the
-//   space as Ġ)
+//               space as Ġ)
 #pragma once
 
 #include <array>

@@ -83,8 +83,8 @@ class Trainer {
   // Goes on from what save_checkpoint left in RUN/current: the weights must have been loaded.
   void resume(const TrainingState& state);
 
-  // Trains until `steps`, writing metrics.jsonl and checkpoints into the folder `run`. Returns early, after saving, when
-  // `stop` becomes true. Throws NonFiniteError, the last good weights saved, when a step turns up NaN or
+  // Trains until `steps`, writing metrics.jsonl and checkpoints into the folder `run`. Returns early, after
+  // saving, when `stop` becomes true. Throws NonFiniteError, the last good weights saved, when a step turns up NaN or
   // infinity: the step is run again to name the first op that made it.
   Ending run(const std::filesystem::path& run, const std::atomic<bool>& stop);
 

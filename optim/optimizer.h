@@ -47,9 +47,12 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
+  // One update of every parameter that has a gradient. Throws when lr or momentum is negative, when a momentum is
+  // given to an optimizer made without, and when another optimizer has taken the parameters over.
   StepResult step(const StepOptions& options = {});
+  // Makes every parameter's grad() undefined; the next backward overwrites the memory.
   void zero_grad();
-  // The same number in every run, whatever the number of threads.
+  // sqrt(sum of squares) over all gradients: the same number in every run, whatever the number of threads.
   double grad_norm() const;
 
   // "sgd", "adam", "adamw".

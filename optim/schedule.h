@@ -91,8 +91,8 @@ enum class Anneal { cos, linear };
 // Smith, A disciplined approach to neural network hyper-parameters (2018), as PyTorch has it. With
 // initial = max_lr / div_factor and min = initial / final_div_factor, and T = total_steps:
 //   two phases    initial -> max_lr until pct_start T - 1, then -> min at T - 1
-//   three_phase   initial -> max_lr until pct_start T - 1, -> initial until 2 pct_start T - 2, -> min at T -
-//   1
+//   three_phase   initial -> max_lr until pct_start T - 1, -> initial until 2 pct_start T - 2,
+//                 -> min at T - 1
 // Momentum goes max -> base -> max over the first two phases. at(T) and beyond are errors.
 struct OneCycleLR {
   double max_lr = 0;

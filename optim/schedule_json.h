@@ -2,8 +2,7 @@
 // (and the step, which the checkpoint keeps) are all there is to save.
 //
 //   to_json(CyclicLR{.base_lr = 0.001, .max_lr = 0.1})
-//     {"policy":"CyclicLR","base_lr":0.001,"max_lr":0.1,"step_size_up":2000,"mode":"triangular","gamma":1.0,
-//     ...}
+//     {"policy":"CyclicLR","base_lr":0.001,"max_lr":0.1,"step_size_up":2000,"mode":"triangular",...}
 //
 // Numbers are written so that they read back to the same bits.
 #pragma once

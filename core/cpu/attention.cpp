@@ -1,11 +1,9 @@
-// Attention: tasks over heads. f32 and bf16 run the tiles of attention_head.h, f64 (gradient checks) plain
-// loops.
+// Attention: tasks over heads. f32 and bf16 run the tiles of attention_head.h, f64 (gradient checks) plain loops.
 //   P = softmax(scale Q K^T + mask)        O = P V        lse[t] = ln sum_j exp(scale <Q[t], K[j]>)
 //   dV = P^T dO      dS = P (dO V^T - delta)      dQ = scale dS K      dK = scale dS^T Q
 //   delta[t] = <dO[t], O[t]>
-// Tasks    forward: (batch, head, range of queries); backward: (batch, key/value head), so that the sums of
-// dK and
-//          dV over the queries of all heads that share them have one order
+// Tasks    forward: (batch, head, range of queries); backward: (batch, key/value head), so that the sums of dK
+//          and dV over the queries of all heads that share them have one order
 // Compute  4 B H Tq Tk D FLOPs forward, 10 backward, half of that when causal
 #include <cmath>
 #include <vector>

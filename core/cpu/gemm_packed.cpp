@@ -1,10 +1,10 @@
 // C = op(A) op(B) by packing and a micro-kernel, after K. Goto and R. van de Geijn, "Anatomy of
 // high-performance matrix multiplication" (2008), and the BLIS library.
 //
-//   for every block of k, at most kMaxDepthBytes a row                       sums stay in C between blocks
-//     pack op(B) into panels, one tile wide; pack op(A) unless it can be read in place      one parallel
-//     region for every task: some rows of C by some panels of B                                    one
-//     parallel region
+//   for every block of k, at most kMaxDepthBytes a row:            sums stay in C between blocks
+//     pack op(B) into panels, one tile wide, and op(A) too         one parallel region
+//       unless it can be read in place
+//     for every task: some rows of C by some panels of B:          one parallel region
 //       for every row of tiles:      its rows of A stay in L1
 //         for every panel:           the task's panels stay in L2, and stream through L1
 //           the micro-kernel         a tile of C stays in registers

@@ -2,8 +2,7 @@
 //   y[o, j, i] = x[o, index[j], i]        dx[o, r, i] = sum over the j with index[j] = r of dy[o, j, i]
 // Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
 // Memory   forward 2 outer picks inner sizeof(T) bytes; backward reads dy and writes dx once
-// Order    a row of dx is one task's, which adds its rows of dy in the order of j: positions are sorted by
-// row
+// Order    a row of dx is one task's, which adds its rows of dy in the order of j: positions are sorted by row
 //          first, by counting
 #include <algorithm>
 #include <vector>

@@ -2,8 +2,7 @@
 //   s = x + residual          xhat = (s - mean) rstd          y = xhat weight + bias
 //   layer: mean = sum_c s / C,  rstd = 1 / sqrt(sum_c (s - mean)^2 / C + eps)      two passes over a row
 //   RMS:   mean = 0             so the same formulas hold
-//   With g = dy weight:  ds = rstd (g - sum_c g / C - xhat sum_c (g xhat) / C) + dsum     RMS: without sum_c
-//   g
+//   With g = dy weight:  ds = rstd (g - sum_c g / C - xhat sum_c (g xhat) / C) + dsum  RMS: without sum_c g
 //                        dweight = sum_r dy xhat,  dbias = sum_r dy
 // Shapes   x, residual, s, y and their gradients [R, C]; weight, bias [C]; mean, rstd [R] in Acc<T>
 // Memory   forward 2 R C sizeof(T) bytes, 4 with a residual; backward 3 R C, 4 with dsum. Rows stay in L1.

@@ -2,8 +2,7 @@
 //   y_i = x_i cos a - x_(i+D/2) sin a        y_(i+D/2) = x_i sin a + x_(i+D/2) cos a
 // Shapes   x, y: [B, H, T, D]
 // Memory   2 B H T D sizeof(T) bytes, and a table of cosines and sines [T, D]
-// The table takes one sine and cosine for kExact rows, in double, and turns from row to row by the angle of
-// one:
+// The table takes one sine and cosine for kExact rows, in double, and turns from row to row by one row's angle:
 //   cos(a + f) = cos a cos f - sin a sin f        sin(a + f) = sin a cos f + cos a sin f
 #include <algorithm>
 #include <cmath>
