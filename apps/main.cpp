@@ -37,6 +37,19 @@ int complain(std::string message, int code) {
   return code;
 }
 
+// What the library says of a mistake, in our words where its own are hard to read.
+std::string explain(const CLI::ParseError& error, const CLI::App& app) {
+  const std::string message = error.what();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr)
+    return message.substr(0, message.find(':')) + " needs a value";
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    for (const std::string& argument : app.remaining(true))
+      if (argument.starts_with('-')) return "there is no option " + argument;
+    return "what is '" + app.remaining(true).front() + "' for? Options begin with --";
+  }
+  return message;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Trains small transformer language models on text, and writes with them.", "galvan");
   app.formatter(std::make_shared<HelpFormatter>());
@@ -61,6 +74,9 @@ int run(int argc, char** argv) {
   }
 
   std::string hint = "`galvan --help` shows the commands";
+  const auto is_named = [&](const auto& command) { return std::string(argv[1]) == command->name(); };
+  if (argc > 1 && argv[1][0] != '-' && std::none_of(commands.begin(), commands.end(), is_named))
+    return complain(std::string("there is no command '") + argv[1] + "'; " + hint, 2);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
@@ -69,7 +85,7 @@ int run(int argc, char** argv) {
     for (const auto& command : commands)
       if (app.got_subcommand(command->name()))
         hint = std::string("`galvan ") + command->name() + " --help` shows the options";
-    return complain(std::string(error.what()) + "; " + hint, 2);
+    return complain(explain(error, app) + "; " + hint, 2);
   }
   for (size_t i = 0; i < commands.size(); ++i) {
     if (!app.got_subcommand(commands[i]->name())) continue;

@@ -51,6 +51,7 @@ byte-level tokenizer.json) is a checkpoint too.)";
     options_.seed = static_cast<uint64_t>(seed_);
     validate(options_);
     const LoadedModel loaded = load_model(resolve_checkpoint(checkpoint_));
+    loaded.tokenizer->encode(prompt_);  // throws before anything is shown
     std::cout << prompt_ << std::flush;
     const auto start = std::chrono::steady_clock::now();
     const std::string text =

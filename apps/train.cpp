@@ -57,8 +57,10 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     }
     read_text(settings);
     settle_steps();
-    const int states = s_.optimizer != "sgd" ? 2 : s_.momentum.value_or(0.9) != 0 ? 1 : 0;
-    show_plan(states);
+    const double momentum = s_.optimizer == "sgd" ? s_.momentum.value_or(0.9) : s_.beta1;
+    const Schedule schedule = make_schedule(s_.schedule, s_.steps);
+    check_compatible(schedule, momentum, s_.steps);
+    show_plan(s_.optimizer != "sgd" ? 2 : momentum != 0 ? 1 : 0);
 
     const Transformer model(
         config_, {.seed = static_cast<uint64_t>(s_.seed), .tensor = {.dtype = parse_dtype(s_.dtype)}});
@@ -67,7 +69,6 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     else if (!s_.init.empty())
       load_weights(s_.init, model);
     const auto optimizer = make_optimizer(s_, model);
-    const Schedule schedule = make_schedule(s_.schedule, s_.steps);
     const TrainerInputs inputs{.model = model,
                                .optimizer = *optimizer,
                                .schedule = schedule,

@@ -53,12 +53,14 @@ void free_iteratively(std::vector<Edge>& edges) {
 // Whether x holds NaN or infinity: "NaN", "infinity" or null.
 const char* bad_value(const Tensor& x) {
   if (!x.defined() || !is_floating(x.dtype())) return nullptr;
-  const char* found = nullptr;
-  for (double value : x.to_vector()) {
-    if (std::isnan(value)) return "NaN";
-    if (std::isinf(value)) found = "infinity";
-  }
-  return found;
+  const int guards =
+      std::exchange(t_anomaly_guards, 0);  // reading the values converts them, which is an op too
+  const std::vector<double> values = x.to_vector();
+  t_anomaly_guards = guards;
+  if (std::any_of(values.begin(), values.end(), [](double value) { return std::isnan(value); })) return "NaN";
+  if (std::any_of(values.begin(), values.end(), [](double value) { return std::isinf(value); }))
+    return "infinity";
+  return nullptr;
 }
 
 }  // namespace
@@ -130,16 +132,22 @@ void attach(std::shared_ptr<Node> node, std::span<Tensor> outputs) {
   }
 }
 
-void inspect(const char* op, std::span<const Tensor> outputs) {
+void inspect(const char* op, std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
   if (t_anomaly_guards == 0) return;
+  const auto is_view = [&](const Tensor& y) {
+    return std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& x) {
+      return x.defined() && y.defined() && x.impl()->storage == y.impl()->storage;
+    });
+  };
   for (const Tensor& y : outputs)
-    if (const char* bad = bad_value(y)) fail(op, ": its output ", y.shape(), " holds ", bad);
+    if (const char* bad = is_view(y) ? nullptr : bad_value(y))
+      fail(op, ": its output ", y.shape(), " holds ", bad);
 }
 
 }  // namespace autograd
 
 Tensor record(const char* op, Tensor y, std::initializer_list<Tensor> inputs, NoBackward) {
-  autograd::inspect(op, std::span(&y, 1));
+  autograd::inspect(op, std::span(inputs.begin(), inputs.size()), std::span(&y, 1));
   check(!grad_enabled() || !autograd::any_requires_grad(std::span(inputs.begin(), inputs.size())), op,
         ": has no backward, and an input requires a gradient");
   return y;

@@ -128,8 +128,9 @@ namespace autograd {
 
 bool any_requires_grad(std::span<const Tensor> inputs);
 void attach(std::shared_ptr<Node> node, std::span<Tensor> outputs);
-// Every op's outputs pass through here: where a search for the first bad value looks (see AnomalyGuard).
-void inspect(const char* op, std::span<const Tensor> outputs);
+// Every op's outputs pass through here: where a search for the first bad value looks (see AnomalyGuard). Views show
+// what is in their input, and are passed by.
+void inspect(const char* op, std::span<const Tensor> inputs, std::span<const Tensor> outputs);
 
 template <class F>
 class NodeOf final : public Node {
@@ -155,7 +156,7 @@ class NodeOf final : public Node {
 // `op` must be a string literal. The outputs must be fresh tensors (not inputs).
 template <class F>
 void record_outputs(const char* op, std::span<Tensor> outputs, std::span<const Tensor> inputs, F backward) {
-  autograd::inspect(op, outputs);
+  autograd::inspect(op, inputs, outputs);
   if (!grad_enabled() || !autograd::any_requires_grad(inputs)) return;
   auto node = std::make_shared<autograd::NodeOf<F>>(op, inputs, outputs, std::move(backward));
   autograd::attach(std::move(node), outputs);

@@ -121,6 +121,8 @@ StepReport Trainer::train_step() {
 }
 
 void Trainer::explain_non_finite(double loss, double grad_norm) {
+  if (std::isnan(loss)) loss = std::abs(loss);  // no "-nan"
+  if (std::isnan(grad_norm)) grad_norm = std::abs(grad_norm);
   std::string culprit = "no single op's result is; the sum of squares overflowed";
   try {
     AnomalyGuard guard;

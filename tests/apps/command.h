@@ -1,0 +1,105 @@
+// Runs the built command as a person would.
+#pragma once
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "core/check.h"
+#include "models/files.h"
+#include "tests/models/temporary_directory.h"
+
+namespace galvan {
+
+struct Finished {
+  int code = 0;  // the exit code, or minus the signal that ended it
+  std::string out, err;
+};
+
+// A `galvan` that runs in a folder, its output going to files there.
+class Child {
+ public:
+  Child(const std::filesystem::path& folder, const std::vector<std::string>& arguments)
+      : out_(folder / "stdout"), err_(folder / "stderr") {
+    std::vector<char*> argv = {const_cast<char*>("galvan")};
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    const std::string in = folder.string(), out = out_.string(), err = err_.string();
+    pid_ = ::fork();
+    check(pid_ >= 0, "cannot fork");
+    if (pid_ > 0) return;
+    const bool ready =
+        ::chdir(in.c_str()) == 0 && redirect(out, STDOUT_FILENO) && redirect(err, STDERR_FILENO);
+    if (ready) ::execv(GALVAN_COMMAND, argv.data());
+    ::_exit(99);
+  }
+  ~Child() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  void send(int signal) const { ::kill(pid_, signal); }
+
+  Finished wait() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text_file(out_),
+            read_text_file(err_)};
+  }
+
+ private:
+  static bool redirect(const std::string& path, int to) {
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    return file >= 0 && ::dup2(file, to) >= 0;
+  }
+
+  std::filesystem::path out_, err_;
+  pid_t pid_ = 0;
+};
+
+inline Finished galvan_command(const std::filesystem::path& folder,
+                               const std::vector<std::string>& arguments) {
+  return Child(folder, arguments).wait();
+}
+
+// A folder with a text to learn from, and how to train a model that takes no time.
+struct Workplace {
+  TemporaryDirectory directory;
+  std::filesystem::path path = directory.path();
+
+  Workplace() {
+    std::string text;
+    for (int i = 0; i < 60; ++i)
+      text += "The cat " + std::to_string(i) + " sat on the mat; the dog, being " +
+              std::to_string(7 * i % 13) + ", did not.\n";
+    write_file_atomically(path / "text.txt", text);
+  }
+
+  Finished run(const std::vector<std::string>& arguments) const { return galvan_command(path, arguments); }
+
+  static std::vector<std::string> train(const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {
+        "train",   "--data",  "text.txt", "--out",        out,         "--layers", "2",
+        "--heads", "2",       "--width",  "32",           "--context", "16",       "--batch-size",
+        "4",       "--steps", "12",       "--eval-every", "5"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  bool has(const std::string& file) const {
+    std::error_code ignored;
+    return std::filesystem::exists(path / file, ignored);
+  }
+  std::string read(const std::string& file) const { return read_text_file(path / file); }
+};
+
+}  // namespace galvan
