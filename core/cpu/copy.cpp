@@ -51,12 +51,12 @@ void fill(Cpu, T* y, const Strides& strides, const Shape& shape, T value) {
 
 #define GALVAN_COPY(From, To) \
   template void strided_copy(Cpu, const From*, const Strides&, To*, const Strides&, const Shape&);
-#define GALVAN_COPY_FROM(From)                                                                      \
-  GALVAN_COPY(From, float)                                                                          \
-  GALVAN_COPY(From, double)                                                                         \
-  GALVAN_COPY(From, bfloat16)                                                                       \
-  GALVAN_COPY(From, int32_t) GALVAN_COPY(From, bool) template void fill(Cpu, From*, const Strides&, \
-                                                                        const Shape&, From);
+#define GALVAN_COPY_FROM(From) \
+  GALVAN_COPY(From, float)     \
+  GALVAN_COPY(From, double)    \
+  GALVAN_COPY(From, bfloat16)  \
+  GALVAN_COPY(From, int32_t)   \
+  GALVAN_COPY(From, bool) template void fill(Cpu, From*, const Strides&, const Shape&, From);
 GALVAN_COPY_FROM(float)
 GALVAN_COPY_FROM(double)
 GALVAN_COPY_FROM(bfloat16)
