@@ -99,8 +99,10 @@ void row_backward(const NormBackward<T>& p, int64_t r, Acc<T>* __restrict dweigh
   };
   if (p.dx) {
     const A scale = A(1) / static_cast<A>(columns);
-    const A along = lane_sum<A>(columns, [&](int64_t c) { return g(c) * xhat(c); }) * scale;
-    const A level = p.mean ? lane_sum<A>(columns, g) * scale : 0;
+    const auto g_xhat = [=](int64_t c) { return g(c) * xhat(c); };
+    const auto sums =
+        p.mean ? lane_sums<A>(columns, g_xhat, g) : std::pair(lane_sum<A>(columns, g_xhat), A(0));
+    const A along = sums.first * scale, level = sums.second * scale;
     const T* __restrict dsum = p.dsum + (kHasDsum ? r * columns : 0);
     T* __restrict dx = p.dx + r * columns;
     for (int64_t c = 0; c < columns; ++c) {

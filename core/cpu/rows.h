@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "core/cpu/simd/arrays.h"
 #include "core/dtype.h"
@@ -37,6 +38,27 @@ template <class A, class F>
 inline A lane_sum(int64_t n, const F& f) {
   return lane_reduce<A>(
       n, A(0), [](A a, A b) { return a + b; }, f);
+}
+
+// The sums of f and of g, in one pass over what they read.
+template <class A, class F, class G>
+inline std::pair<A, A> lane_sums(int64_t n, const F& f, const G& g) {
+  constexpr int kWide = kLanes<A>;
+  A first[kWide] = {}, second[kWide] = {};
+  const auto add = [&](int lane, int64_t i) {
+    first[lane] += f(i);
+    second[lane] += g(i);
+  };
+  int64_t i = 0;
+  for (; i + kWide <= n; i += kWide)
+    for (int l = 0; l < kWide; ++l) add(l, i + l);
+  for (int l = 0; i + l < n; ++l) add(l, i + l);
+  for (int width = kWide / 2; width > 0; width /= 2)
+    for (int l = 0; l < width; ++l) {
+      first[l] += first[l + width];
+      second[l] += second[l + width];
+    }
+  return {first[0], second[0]};
 }
 
 // The largest of `start` and the f(i). A NaN may be passed over.
