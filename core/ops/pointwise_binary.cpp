@@ -4,36 +4,36 @@
 
 namespace galvan {
 Tensor add(const Tensor& a, const Tensor& b) {
-  return record("add", map<"add">(a, b, Add()), {a, b},
-                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
-                  return {needs[0] ? sum_to(dy, a) : Tensor(), needs[1] ? sum_to(dy, b) : Tensor()};
-                });
+  Tensor y = map<"add">(a, b, Add());
+  return record("add", y, {a, b}, [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
+    return {needs[0] ? sum_to(dy, a) : Tensor(), needs[1] ? sum_to(dy, b) : Tensor()};
+  });
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  return record("sub", map<"sub">(a, b, Sub()), {a, b},
-                [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
-                  return {needs[0] ? sum_to(dy, a) : Tensor(), needs[1] ? neg(sum_to(dy, b)) : Tensor()};
-                });
+  Tensor y = map<"sub">(a, b, Sub());
+  return record("sub", y, {a, b}, [a = a.shape(), b = b.shape()](const Tensor& dy, Needs needs) -> Grads {
+    return {needs[0] ? sum_to(dy, a) : Tensor(), needs[1] ? neg(sum_to(dy, b)) : Tensor()};
+  });
 }
 
 // da = b dy, db = a dy
 Tensor mul(const Tensor& a, const Tensor& b) {
-  return record("mul", map<"mul">(a, b, Mul()), {a, b},
-                [a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
-                  return {needs[0] ? sum_to(mul(dy, b), a->shape()) : Tensor(),
-                          needs[1] ? sum_to(mul(dy, a), b->shape()) : Tensor()};
-                });
+  Tensor y = map<"mul">(a, b, Mul());
+  return record("mul", y, {a, b}, [a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
+    return {needs[0] ? sum_to(mul(dy, b), a->shape()) : Tensor(),
+            needs[1] ? sum_to(mul(dy, a), b->shape()) : Tensor()};
+  });
 }
 
 // da = dy / b, db = -dy a / b^2
 Tensor div(const Tensor& a, const Tensor& b) {
-  return record("div", map<"div">(a, b, Div()), {a, b},
-                [a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
-                  const Tensor da = div(dy, b);
-                  return {needs[0] ? sum_to(da, a->shape()) : Tensor(),
-                          needs[1] ? neg(sum_to(mul(da, div(a, b)), b->shape())) : Tensor()};
-                });
+  Tensor y = map<"div">(a, b, Div());
+  return record("div", y, {a, b}, [a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
+    const Tensor da = div(dy, b);
+    return {needs[0] ? sum_to(da, a->shape()) : Tensor(),
+            needs[1] ? neg(sum_to(mul(da, div(a, b)), b->shape())) : Tensor()};
+  });
 }
 
 namespace {
@@ -41,7 +41,8 @@ namespace {
 // y = f(a, b) picks one of the two; Share says how much of dy is a's (as an op on floating-point types, like div).
 template <OpName kOp, class F, class Share>
 Tensor pick(const Tensor& a, const Tensor& b, F f, Share share) {
-  return record(kOp.text, map<kOp>(a, b, f), {a, b},
+  Tensor y = map<kOp>(a, b, f);
+  return record(kOp.text, y, {a, b},
                 [share, a = save(a), b = save(b)](const Tensor& dy, Needs needs) -> Grads {
                   return {needs[0] ? sum_to(mul(dy, map<"div">(*a, *b, share)), a->shape()) : Tensor(),
                           needs[1] ? sum_to(mul(dy, map<"div">(*b, *a, share)), b->shape()) : Tensor()};

@@ -40,10 +40,10 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   check_scalar("masked_fill", x, value);
-  return record("masked_fill", select<"masked_fill">(mask, scalar_like(x, value), x), {x},
-                [mask = save(mask), x = x.shape()](const Tensor& dy, Needs) -> Grads {
-                  return {sum_to(masked_fill(dy, mask, 0.0), x)};
-                });
+  Tensor y = select<"masked_fill">(mask, scalar_like(x, value), x);
+  return record("masked_fill", y, {x}, [mask = save(mask), x = x.shape()](const Tensor& dy, Needs) -> Grads {
+    return {sum_to(masked_fill(dy, mask, 0.0), x)};
+  });
 }
 
 Tensor tril(const Tensor& x, int64_t diagonal) {
