@@ -14,8 +14,9 @@ namespace galvan {
 
 template <class In>
 struct GemmKernels {
-  static constexpr int kVectors = 2;   // width of a tile, in vectors
-  static constexpr int kMaxRows = 12;  // height of a tile, at most
+  static constexpr int kVectors = 2;    // width of a tile, in vectors
+  static constexpr int kMaxRows = 12;   // height of a tile, at most
+  static constexpr int kMaxWidth = 32;  // kVectors times lanes, at most
 
   // c[r, 0..width) = init[r, 0..width) + sum_u a[r, u] b[u, 0..width), 0 <= u < units.
   // a: rows lda units apart. b: packed, rows `width` units apart. init and c may be the same.
@@ -33,6 +34,9 @@ struct GemmKernels {
   // op(B)[0, 0]; begin is a multiple of 16. When transposed, begin is 0 and there is one panel.
   void (*pack_b)(const In* b, int64_t ldb, bool transpose, int64_t begin, int64_t end, int64_t columns,
                  void* dst, int64_t panel_stride);
+
+  // sums [rows, width] -> c [rows, columns], rounded to In.
+  void (*store_tile)(int64_t rows, int64_t columns, const Acc<In>* sums, int64_t width, In* c, int64_t ldc);
 
   int rows;        // height of a full tile
   int lanes;       // sums in a vector

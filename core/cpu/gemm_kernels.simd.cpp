@@ -187,12 +187,28 @@ void pack_b(const In* b, int64_t ldb, bool transpose, int64_t begin, int64_t end
   }
 }
 
+template <class In>
+void store_tile(int64_t rows, int64_t columns, const Acc<In>* sums, int64_t width, In* c, int64_t ldc) {
+  constexpr int lanes = kLanes<Acc<In>>;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < columns; j += lanes) {
+      const Vec<Acc<In>> sum = load(sums + r * width + j);
+      if (columns - j >= lanes) {
+        store_as(c + r * ldc + j, sum);
+      } else {
+        store_n_as(c + r * ldc + j, sum, static_cast<int>(columns - j));
+      }
+    }
+  }
+}
+
 template <class In, int... R>
 constexpr GemmKernels<In> make_kernels(std::integer_sequence<int, R...>) {
   using T = Acc<In>;
   return {.tile = {{tile<T, T, R + 1, 1>, tile<T, T, R + 1, 2>}...},
           .pack_a = pack_a<In>,
           .pack_b = pack_b<In>,
+          .store_tile = store_tile<In>,
           .rows = kRows,
           .lanes = kLanes<T>,
           .unit = 1,
@@ -231,6 +247,7 @@ constexpr GemmKernels<bfloat16> make_pair_kernels(std::integer_sequence<int, R..
   return {.tile = {{tile<Pair, float, R + 1, 1>, tile<Pair, float, R + 1, 2>}...},
           .pack_a = pack_a_pairs,
           .pack_b = pack_b_pairs,
+          .store_tile = store_tile<bfloat16>,
           .rows = kRows,
           .lanes = kLanes<float>,
           .unit = 2,

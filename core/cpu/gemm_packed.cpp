@@ -221,29 +221,33 @@ class PackedProduct {
       }
     }
     // Through a tile of our own: the edge of C, another type, a bias on top of what C holds.
-    constexpr int64_t kMaxWidth = 32;
-    Sum sums[Kernels::kMaxRows * kMaxWidth] = {};
+    Sum sums[Kernels::kMaxRows * Kernels::kMaxWidth] = {};
     Sum* kept = sums_ + i * columns_ + j;
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t s = 0; s < width; ++s) {
+    const bool from_start_row = first && !g_.accumulate;
+    for (int64_t r = 0; r < (from_start_row ? 0 : rows); ++r) {
+      for (int64_t s = 0; s < columns; ++s) {
         Sum& sum = sums[r * width + s];
         if (first) {
-          sum = start_row_[j + s];
-          if (g_.accumulate && s < columns) sum += static_cast<Sum>(c[r * g_.ldc + s]);
+          sum = start_row_[j + s] + static_cast<Sum>(c[r * g_.ldc + s]);
         } else if constexpr (std::is_same_v<Out, Sum>) {
-          sum = s < columns ? c[r * g_.ldc + s] : Sum{0};
+          sum = c[r * g_.ldc + s];
         } else {
           sum = kept[r * columns_ + s];
         }
       }
     }
-    tile(units(block), a, lda, panel(block, j), sums, width, sums, width);
-    for (int64_t r = 0; r < rows; ++r) {
-      if (std::is_same_v<Out, Sum> || last) {
-        for (int64_t s = 0; s < columns; ++s) c[r * g_.ldc + s] = static_cast<Out>(sums[r * width + s]);
-      } else {
-        for (int64_t s = 0; s < width; ++s) kept[r * columns_ + s] = sums[r * width + s];
+    tile(units(block), a, lda, panel(block, j), from_start_row ? start_row_ + j : sums,
+         from_start_row ? 0 : width, sums, width);
+    if constexpr (!std::is_same_v<Out, Sum>) {
+      if (!last) {
+        for (int64_t r = 0; r < rows; ++r) std::copy_n(sums + r * width, columns, kept + r * columns_);
+        return;
       }
+    }
+    if constexpr (std::is_same_v<In, Out>) {
+      kernels_.store_tile(rows, columns, sums, width, c, g_.ldc);
+    } else {
+      for (int64_t r = 0; r < rows; ++r) std::copy_n(sums + r * width, columns, c + r * g_.ldc);
     }
   }
 

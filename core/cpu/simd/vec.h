@@ -146,13 +146,30 @@ GALVAN_INLINE Vec<T> load_n_as(const bfloat16* p, int n) {
   return bits_as<T>(load_bits_n(p, n) << 16);
 }
 
-GALVAN_INLINE void store_as(float* p, Vec<float> v) { store(p, v); }
-GALVAN_INLINE void store_as(bfloat16* p, Vec<float> v) {
+// Stores that convert: of T as it is, or of float rounded to bfloat16.
+template <class T>
+GALVAN_INLINE void store_as(T* p, Vec<T> v) {
+  store(p, v);
+}
+template <class T>
+GALVAN_INLINE void store_n_as(T* p, Vec<T> v, int n) {
+  store_n(p, v, n);
+}
+
+// To nearest, ties to even; NaN stays NaN.
+GALVAN_INLINE HalfVec::type round_to_bfloat16(Vec<float> v) {
   const Vec<uint32_t> bits = bits_as<uint32_t>(v);
   const Vec<uint32_t> rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-  const Vec<uint32_t> chosen = select(v == v, rounded, bits | 0x400000u);  // NaN stays NaN
-  const HalfVec::type half = __builtin_convertvector(chosen >> 16, HalfVec::type);
+  const Vec<uint32_t> chosen = select(v == v, rounded, bits | 0x400000u);
+  return __builtin_convertvector(chosen >> 16, HalfVec::type);
+}
+GALVAN_INLINE void store_as(bfloat16* p, Vec<float> v) {
+  const HalfVec::type half = round_to_bfloat16(v);
   __builtin_memcpy(&p->bits, &half, sizeof(half));
+}
+GALVAN_INLINE void store_n_as(bfloat16* p, Vec<float> v, int n) {
+  const HalfVec::type half = round_to_bfloat16(v);
+  for (int i = 0; i < n; ++i) p[i].bits = half[i];
 }
 
 // a b + c, rounded once where the processor can.
