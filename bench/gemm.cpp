@@ -3,9 +3,10 @@
 //
 //   bench_gemm [--threads N] [--rounds N] [--isa baseline|avx2|avx512] [--take median|best] [--json FILE]
 //
-// Every round computes every product once by each backend, so that all share the noise of the machine; the
-// times are medians over the rounds. A whole round is some tens of megabytes: operands come from where they
-// come from in training, the outer caches. `count` is how often a step needs the product.
+// Every round computes every product once by each backend, so that all share the noise of the machine; the times
+// are medians over the rounds or, with --take best for a machine that others use too, the best ones. A whole round
+// is some tens of megabytes: operands come from where they come from in training, the outer caches. `count` is how
+// often a step needs the product.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -108,7 +109,7 @@ nlohmann::json run(const Preset& preset, const Options& options) {
   std::vector<Product> products = products_of(preset);
   std::vector<double> peaks;                               // their reciprocals, as times
   for (int round = -1; round < options.rounds; ++round) {  // round -1 warms up
-    peaks.push_back(measure_peak_gflops(options.threads));
+    peaks.push_back(1 / measure_peak_gflops(options.threads));
     for (Product& product : products) {
       const double packed = seconds([&] { gemm_packed(product.gemm); });
       if (round >= 0) product.packed_s.push_back(packed);
