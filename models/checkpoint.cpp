@@ -103,6 +103,7 @@ void load_weights(const fs::path& folder, const Transformer& model) {
   const SafetensorsFile file(path);
   const auto parameters = by_name(model);
   const FileLayout layout = file_layout(model.config());
+  std::vector<NamedTensor> places;  // all are checked before any is written
   for (const FileTensor& entry : layout.tensors) {
     const Tensor target = part(entry, parameters.at(entry.parameter));
     const Tensor target_view = entry.transposed ? target.transpose(0, 1) : target;
@@ -110,7 +111,7 @@ void load_weights(const fs::path& folder, const Transformer& model) {
     check(file.contains(name), path.string(), ": holds no tensor ", entry.name);
     check(file.shape(name) == target_view.shape(), path.string(), ": ", name, " is ", file.shape(name),
           ", the model's is ", target_view.shape());
-    target_view.copy_(file.tensor(name));
+    places.emplace_back(name, target_view);
   }
   for (const ZeroTensor& zero : layout.zeros) {
     const std::string name = name_in(file, zero.name);
@@ -119,6 +120,7 @@ void load_weights(const fs::path& folder, const Transformer& model) {
       check(value == 0, path.string(), ": ", name,
             " is not zero, but config.json says that the model has no biases");
   }
+  for (const auto& [name, place] : places) place.copy_(file.tensor(name));
 }
 
 void save_checkpoint(const fs::path& run, const Transformer& model, const Tokenizer& tokenizer,
@@ -164,6 +166,7 @@ TrainingState load_training_state(const fs::path& folder) {
     check(version <= kCheckpointFormat, path.string(), ": format version ", version,
           " is newer than this program's ", kCheckpointFormat);
     state.step = training.at("step");
+    check(state.step >= 0, path.string(), ": step ", state.step, " is negative");
     state.progress = training.at("progress");
   } catch (const json::exception& error) {
     fail(path.string(), ": not a training state: ", error.what());

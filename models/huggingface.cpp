@@ -198,6 +198,8 @@ ModelConfig from_huggingface(const json& j, const std::string& path) {
     c.vocab = j.at("vocab_size");
     if (type == "gpt2") {
       must_be("activation_function", "gelu_new");
+      check(get("scale_attn_weights", true) && !get("scale_attn_by_inverse_layer_idx", false), path,
+            ": attention is scaled in a way that is not supported");
       c.context = j.at("n_positions");
       c.width = j.at("n_embd");
       c.layers = j.at("n_layer");
@@ -221,6 +223,8 @@ ModelConfig from_huggingface(const json& j, const std::string& path) {
       c.norm_eps = get("rms_norm_eps", 1e-6);
       // Newer files keep it in rope_parameters.
       const json rope = get("rope_parameters", json::object());
+      const std::string rope_type = rope.value("rope_type", "default");
+      check(rope_type == "default", path, ": rope_type '", rope_type, "' is not supported, only 'default'");
       c.rope_theta =
           rope.contains("rope_theta") ? rope.at("rope_theta").get<double>() : get("rope_theta", 10000.0);
       c.tied_head = get("tie_word_embeddings", false);
@@ -230,9 +234,15 @@ ModelConfig from_huggingface(const json& j, const std::string& path) {
     }
     if (j.contains("galvan")) {
       const json& own = j.at("galvan");
-      c.norm = own.at("norm") == "layer" ? Norm::layer : Norm::rms;
-      c.positions = own.at("positions") == "learned" ? Positions::learned : Positions::rotary;
-      c.mlp = own.at("mlp") == "gelu" ? Mlp::gelu : Mlp::swiglu;
+      const auto is_first = [&](const char* key, const std::string& first, const std::string& second) {
+        const std::string got = own.at(key);
+        check(got == first || got == second, path, ": ", key, " '", got, "' is neither '", first, "' nor '",
+              second, "'");
+        return got == first;
+      };
+      c.norm = is_first("norm", "layer", "rms") ? Norm::layer : Norm::rms;
+      c.positions = is_first("positions", "learned", "rotary") ? Positions::learned : Positions::rotary;
+      c.mlp = is_first("mlp", "gelu", "swiglu") ? Mlp::gelu : Mlp::swiglu;
       c.bias = own.at("bias");
       c.dropout = own.at("dropout");
       c.recompute = own.at("recompute");

@@ -20,7 +20,8 @@ std::string lines_until(const std::string& text, int64_t step) {
     if (end == std::string::npos) break;  // cut short
     const std::string line = text.substr(begin, end + 1 - begin);
     const auto record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_object() || record.value("step", step + 1) > step) break;
+    const auto at = record.is_object() ? record.find("step") : record.end();
+    if (at == record.end() || !at->is_number_integer() || at->get<int64_t>() > step) break;
     kept += line;
     begin = end + 1;
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/autograd.h"
 
@@ -57,6 +58,23 @@ Tensor converted(const std::byte* bytes, const Shape& shape, DType dtype, Conver
   return Tensor::from(values, shape, {.dtype = dtype});
 }
 
+// A whole number that is not negative; what else JSON has is refused, where get() would convert it.
+uint64_t whole_number(const json& value) {
+  if (!value.is_number_unsigned()) throw json::type_error::create(302, "not a whole number", &value);
+  return value.get<uint64_t>();
+}
+
+// Parses, and names a key of the outer object that comes twice.
+json parse_header(std::string_view text, std::string& twice) {
+  std::set<std::string> seen;
+  const auto notice = [&](int depth, json::parse_event_t event, json& key) {
+    if (event == json::parse_event_t::key && depth == 1 && !seen.insert(key.get<std::string>()).second)
+      twice = key.get<std::string>();
+    return true;
+  };
+  return json::parse(text, notice, false);
+}
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
@@ -98,35 +116,50 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
     refuse("its header should have ", length, " bytes, the file has ", file_.size());
   data_ = sizeof length + length;
   const size_t data_bytes = file_.size() - data_;
-  const json header = json::parse(file_.text().substr(sizeof length, length), nullptr, false);
+  std::string twice;
+  const json header = parse_header(file_.text().substr(sizeof length, length), twice);
   if (!header.is_object()) refuse("its header is not JSON");
+  if (!twice.empty()) refuse("it has two tensors ", json(twice));
 
-  size_t covered = 0;
-  for (const auto& [name, value] : header.items()) {
-    if (name == "__metadata__") continue;
+  for (const auto& [key, value] : header.items()) {
+    if (key == "__metadata__") continue;
+    const std::string name = json(key).dump();  // for messages: quoted, on one line
     try {
       Entry entry;
       entry.dtype = value.at("dtype").get<std::string>();
       size_t elements = 1;
-      for (const json& size : value.at("shape")) {
-        const auto n = size.get<uint64_t>();
-        if (__builtin_mul_overflow(elements, n, &elements)) refuse(name, " has too many elements");
+      const json &shape = value.at("shape"), &offsets = value.at("data_offsets");
+      if (!shape.is_array() || shape.size() > kMaxRank || offsets.size() != 2)
+        refuse("its entry for ", name, " is not understood");
+      for (const json& size : shape) {
+        const uint64_t n = whole_number(size);
+        if (n >> 48 || __builtin_mul_overflow(elements, n, &elements)) refuse(name, " has too many elements");
         entry.shape.push_back(static_cast<int64_t>(n));
       }
-      entry.begin = value.at("data_offsets").at(0).get<size_t>();
-      entry.end = value.at("data_offsets").at(1).get<size_t>();
+      entry.begin = whole_number(offsets.at(0));
+      entry.end = whole_number(offsets.at(1));
       const FileType* type = file_type(entry.dtype);
-      if (!type) refuse(name, " has the unknown type ", entry.dtype);
+      if (!type) refuse(name, " has the unknown type ", json(entry.dtype));
       if (entry.begin > entry.end || entry.end > data_bytes)
         refuse(name, " ends at byte ", entry.end, " of ", data_bytes, "; it may be truncated");
       if (elements > data_bytes || elements * static_cast<size_t>(type->bytes) != entry.end - entry.begin)
         refuse(name, " ", entry.shape, " does not fit its ", entry.end - entry.begin, " bytes");
-      covered = std::max(covered, entry.end);
-      names_.push_back(name);
-      entries_.emplace(name, std::move(entry));
+      names_.push_back(key);
+      entries_.emplace(key, std::move(entry));
     } catch (const json::exception&) {
       refuse("its entry for ", name, " is not understood");
     }
+  }
+
+  // The data is one tensor after the other.
+  std::vector<std::pair<size_t, size_t>> parts;
+  for (const auto& [name, entry] : entries_) parts.emplace_back(entry.begin, entry.end);
+  std::sort(parts.begin(), parts.end());
+  size_t covered = 0;
+  for (const auto& [begin, end] : parts) {
+    if (begin < covered) refuse("two tensors overlap at byte ", begin, " of its data");
+    if (begin > covered) refuse("bytes ", covered, " to ", begin, " of its data belong to no tensor");
+    covered = end;
   }
   if (covered != data_bytes) refuse(data_bytes - covered, " bytes at its end belong to no tensor");
 }
@@ -143,7 +176,13 @@ Tensor SafetensorsFile::tensor(const std::string& name) const {
   const FileType& type = *file_type(e.dtype);
   if (e.dtype == "F16") return converted<uint16_t>(bytes, e.shape, type.dtype, from_half);
   if (e.dtype == "I64")
-    return converted<int64_t>(bytes, e.shape, type.dtype, [](int64_t value) { return value; });
+    return converted<int64_t>(bytes, e.shape, type.dtype, [&](int64_t value) {
+      check(value == static_cast<int32_t>(value), path_.string(), ": ", name, " holds ", value,
+            ", which i32 has not");
+      return value;
+    });
+  if (e.dtype == "BOOL")  // any byte but 0 and 1 is no bool in memory
+    return converted<uint8_t>(bytes, e.shape, type.dtype, [](uint8_t value) { return value != 0; });
   Tensor tensor = Tensor::empty(e.shape, {.dtype = type.dtype});
   if (e.end > e.begin) std::memcpy(tensor.impl()->storage->data(), bytes, e.end - e.begin);
   return tensor;

@@ -50,6 +50,7 @@ int32_t choose_token(std::span<const double> logits, const SampleOptions& option
     weights.resize(kept);
     total = reached;
   }
+  while (weights.back() == 0) weights.pop_back();
   double left = u * total;
   for (size_t i = 0; i < weights.size(); ++i) {
     left -= weights[i];
@@ -71,10 +72,9 @@ std::string generate(const Transformer& model, const Tokenizer& tokenizer, const
   const RandomStream random{.seed = options.seed, .stream = stream_of("sample")};
   std::string text;
   size_t shown = 0;
-  // Shows all but what may turn out to be the beginning of the stop text.
+  // Shows text up to `end`, or up to the code point that `end` would cut.
   const auto show = [&](size_t end) {
-    while (end > shown && (static_cast<unsigned char>(text[end - 1]) & 0xC0) == 0x80 && end < text.size())
-      --end;
+    while (end > shown && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
     if (on_text && end > shown) on_text(text.substr(shown, end - shown));
     shown = std::max(shown, end);
   };
@@ -89,6 +89,7 @@ std::string generate(const Transformer& model, const Tokenizer& tokenizer, const
     const int32_t token = choose_token(row, options, (words[0] + words[1] * 0x1p-32) * 0x1p-32);
     text += decoder.push(token);
     if (!options.stop.empty()) {
+      // What may turn out to be the beginning of the stop text is not shown yet.
       const size_t from = shown > options.stop.size() ? shown - options.stop.size() : 0;
       if (const size_t found = text.find(options.stop, from); found != std::string::npos) {
         text.resize(found);

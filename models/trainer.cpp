@@ -1,5 +1,6 @@
 #include "models/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -52,6 +53,7 @@ void Trainer::resume(const TrainingState& state) {
         options_.steps, " steps of this run");
   inputs_.optimizer.load_state(state.optimizer);
   step_ = state.step;
+  resumed_ = true;
   try {
     const auto& p = state.progress;
     // JSON has no infinity: no best yet is null.
@@ -130,6 +132,11 @@ void Trainer::explain_non_finite(double loss, double grad_norm) {
   } catch (const Error& error) {
     culprit = error.what();
   }
+  for (const auto& [name, tensor] : inputs_.model.parameters()) {
+    const std::vector<double> values = tensor.to_vector();
+    if (!std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); }))
+      culprit = "the parameter " + name + " itself";
+  }
   inputs_.optimizer.zero_grad();
   throw NonFiniteError(concat("step ", step_ + 1, ": the loss is ", loss, " and the gradient norm ",
                               grad_norm, ". First bad value: ", culprit, ". The weights are those of step ",
@@ -137,6 +144,9 @@ void Trainer::explain_non_finite(double loss, double grad_norm) {
 }
 
 Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& stop) {
+  std::error_code ignored;
+  check(resumed_ || step_ > 0 || !std::filesystem::exists(run / "current", ignored), run.string(),
+        ": holds a run's checkpoints already; resume it, or train in another folder");
   MetricsFile metrics(run / "metrics.jsonl", step_);
   const bool has_validation = inputs_.split.validation.size() > 1;
   int64_t saved = step_ > 0 ? step_ : -1;
@@ -148,7 +158,7 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
   if (step_ > 0 && progress_.best_step == step_)
     save(run, true);  // a kill may have come between the two links
 
-  bool patient = true;
+  bool patient = options_.patience == 0 || progress_.without_best < options_.patience;
   while (step_ < options_.steps && patient) {
     const int64_t epoch = sampler_.epochs_after(step_);
     bool epoch_goes_on = true;

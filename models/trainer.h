@@ -119,6 +119,7 @@ class Trainer {
   Tensor tokens_, targets_;  // [B, T], filled anew for each micro-batch
   Progress progress_;
   int64_t step_ = 0;
+  bool resumed_ = false;
 };
 
 }  // namespace galvan
