@@ -149,7 +149,7 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
         ": holds a run's checkpoints already; resume it, or train in another folder");
   MetricsFile metrics(run / "metrics.jsonl", step_);
   const bool has_validation = inputs_.split.validation.size() > 1;
-  int64_t saved = step_ > 0 ? step_ : -1;
+  int64_t saved = resumed_ ? step_ : -1;
   const auto save_now = [&](bool is_best) {
     metrics.sync();
     save(run, is_best);
