@@ -193,7 +193,7 @@ GALVAN_INLINE V exp_below_zero(V x) {
   p = fma(p, r, broadcast(5.0000001201e-1f));
   const V e = fma(p, r * r, r) + 1.0f;
   // The lowest bits of `shifted` hold n; e is in [0.7, 1.42], so n can be added to its exponent.
-  return bits_as<float>(bits_as<int32_t>(e) + (bits_as<int32_t>(shifted) << 23));
+  return bits_as<float>(bits_as<uint32_t>(e) + (bits_as<uint32_t>(shifted) << 23));
 }
 
 // --- one number for each of the kStrip rows of a strip: a vector whose lanes r kL/4 .. (r + 1) kL/4 - 1 are row r's
