@@ -46,7 +46,7 @@ bits per character compare models whose tokens differ.)";
     const Tokenizer& tokenizer = *loaded.tokenizer;
     check(context_ <= loaded.model->config().context, "eval: context ", context_,
           " is longer than the model's ", loaded.model->config().context);
-    const std::string text = read_corpus(data_, tokenizer.kind() == TokenizerKind::Byte);
+    const std::string text = read_corpus(data_, tokenizer.kind() == TokenizerKind::byte);
     const TokenArray tokens(tokenizer.encode(text), tokenizer.vocab_size());
     TokenRange range{0, tokens.size()};
     if (validation_ > 0 && validation_ < 1) range = split_tokens(tokens.size(), validation_).validation;

@@ -162,7 +162,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
       s_.tokenizer = absolute(s_.tokenizer);
       tokenizer_ = make_tokenizer(s_, "");
     }
-    const bool any_bytes = tokenizer_ ? tokenizer_->kind() == TokenizerKind::Byte : s_.tokenizer == "byte";
+    const bool any_bytes = tokenizer_ ? tokenizer_->kind() == TokenizerKind::byte : s_.tokenizer == "byte";
     const std::string text = read_corpus(s_.data, any_bytes);
     if (!tokenizer_) tokenizer_ = make_tokenizer(s_, text);
     tokens_ = TokenArray(tokenizer_->encode(text), tokenizer_->vocab_size(), tokenizer_->fingerprint());
@@ -180,7 +180,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     }
   }
 
-  BatchOrder order() const { return s_.order == "random" ? BatchOrder::Random : BatchOrder::Epoch; }
+  BatchOrder order() const { return s_.order == "random" ? BatchOrder::random : BatchOrder::epoch; }
 
   void settle_steps() {
     const BatchSampler sampler(tokens_, split_.train,

@@ -54,10 +54,10 @@ BpeTokenizer::BpeTokenizer(BpeParts parts)
 }
 
 TokenizerKind BpeTokenizer::kind() const {
-  if (vocab_size() != 256 || !merges_.empty() || !added_.empty()) return TokenizerKind::Bpe;
+  if (vocab_size() != 256 || !merges_.empty() || !added_.empty()) return TokenizerKind::bpe;
   for (size_t byte = 0; byte < 256; ++byte)
-    if (id_of_byte_[byte] != static_cast<int32_t>(byte)) return TokenizerKind::Bpe;
-  return TokenizerKind::Byte;
+    if (id_of_byte_[byte] != static_cast<int32_t>(byte)) return TokenizerKind::bpe;
+  return TokenizerKind::byte;
 }
 
 std::string BpeTokenizer::to_json() const {

@@ -9,27 +9,27 @@
 namespace galvan {
 namespace {
 
-enum class CharacterClass : char { Letter, Number, Space, Other };
+enum class CharacterClass : char { letter, number, space, other };
 
 CharacterClass classify(int32_t c) {
-  if ((c >= '\t' && c <= '\r') || c == 0x85) return CharacterClass::Space;
+  if ((c >= '\t' && c <= '\r') || c == 0x85) return CharacterClass::space;
   switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
     case UTF8PROC_CATEGORY_LO:
-      return CharacterClass::Letter;
+      return CharacterClass::letter;
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_NO:
-      return CharacterClass::Number;
+      return CharacterClass::number;
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-      return CharacterClass::Space;
+      return CharacterClass::space;
     default:
-      return CharacterClass::Other;
+      return CharacterClass::other;
   }
 }
 
@@ -47,7 +47,7 @@ Character character_at(std::string_view text, size_t at) {
   const unsigned char byte = static_cast<unsigned char>(text[at]);
   if (byte < 128) return {ascii[byte], 1};
   const CodePoint c = code_point_at(text, at);
-  return {c.value < 0 ? CharacterClass::Other : classify(c.value), static_cast<size_t>(c.length)};
+  return {c.value < 0 ? CharacterClass::other : classify(c.value), static_cast<size_t>(c.length)};
 }
 
 // 's 't 're 've 'm 'll 'd: the length of the one at text[start], 0 if there is none.
@@ -68,7 +68,7 @@ size_t word_end(std::string_view text, size_t start) {
   Character c = character_at(text, at);
   if (text[at] == ' ' && at + 1 < text.size()) {
     const Character next = character_at(text, at + 1);
-    if (next.kind != CharacterClass::Space) {
+    if (next.kind != CharacterClass::space) {
       ++at;
       c = next;
     }
@@ -84,7 +84,7 @@ size_t word_end(std::string_view text, size_t start) {
   }
   // Of white space before a word, the last one stays: it may belong to that word. A single one has to go
   // alone.
-  return kind == CharacterClass::Space && last > start ? last : at;
+  return kind == CharacterClass::space && last > start ? last : at;
 }
 
 }  // namespace galvan

@@ -79,7 +79,7 @@ BatchSampler::BatchSampler(const TokenArray& tokens, TokenRange range, const Bat
 int64_t BatchSampler::start(int64_t step, int64_t micro_step, int64_t row) const {
   const int64_t sample = micro_step * options_.batch_size + row;  // of this step
   assert(step >= 0 && sample >= 0 && sample < windows_per_step());
-  if (options_.order == BatchOrder::Random) {
+  if (options_.order == BatchOrder::random) {
     const RandomStream stream{options_.seed, stream_of("data.random"), static_cast<uint32_t>(step), 0};
     return range_.begin + uniform_below(range_.size() - options_.context,
                                         word64(stream.words(static_cast<uint64_t>(sample))));

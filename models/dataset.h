@@ -35,8 +35,8 @@ struct Split {
 Split split_tokens(int64_t n, double validation_fraction = 0.1);
 
 enum class BatchOrder {
-  Epoch,   // every window once an epoch, shuffled anew each time
-  Random,  // windows anywhere, drawn independently
+  epoch,   // every window once an epoch, shuffled anew each time
+  random,  // windows anywhere, drawn independently
 };
 
 struct BatchOptions {
@@ -44,7 +44,7 @@ struct BatchOptions {
   int64_t context = 64;     // T, tokens of a row
   int64_t micro_steps = 1;  // batches of one step (gradient accumulation)
   uint64_t seed = 0;
-  BatchOrder order = BatchOrder::Epoch;
+  BatchOrder order = BatchOrder::epoch;
 };
 
 // Which windows of the training split a step sees: a pure function of (seed, step), so that training resumes

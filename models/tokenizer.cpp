@@ -12,11 +12,11 @@ namespace galvan {
 
 std::string_view to_string(TokenizerKind kind) {
   switch (kind) {
-    case TokenizerKind::Character:
+    case TokenizerKind::character:
       return "char";
-    case TokenizerKind::Byte:
+    case TokenizerKind::byte:
       return "byte";
-    case TokenizerKind::Bpe:
+    case TokenizerKind::bpe:
       return "bpe";
   }
   return "";

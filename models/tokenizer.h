@@ -21,7 +21,7 @@
 
 namespace galvan {
 
-enum class TokenizerKind { Character, Byte, Bpe };
+enum class TokenizerKind { character, byte, bpe };
 
 std::string_view to_string(TokenizerKind kind);  // "char", "byte", "bpe"
 
@@ -68,7 +68,7 @@ class CharacterTokenizer : public Tokenizer {
   // Each token must be one code point, and no two the same.
   explicit CharacterTokenizer(std::vector<std::string> characters);
 
-  TokenizerKind kind() const override { return TokenizerKind::Character; }
+  TokenizerKind kind() const override { return TokenizerKind::character; }
   // A character that training did not see is an Error that names it.
   std::vector<int32_t> encode(std::string_view text) const override;
   std::string to_json() const override;

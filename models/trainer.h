@@ -27,7 +27,7 @@ struct TrainerOptions {
   int64_t steps = 0;        // updates in all
   int64_t batch_size = 12;  // B, sequences of one micro-batch
   int64_t accumulate = 1;   // micro-batches of one update
-  BatchOrder order = BatchOrder::Epoch;
+  BatchOrder order = BatchOrder::epoch;
   double clip = 0.0;  // largest global gradient norm; 0: no clipping
   int64_t eval_every =
       500;  // steps between evaluations, besides those at the end of epochs and of the run; 0: only those

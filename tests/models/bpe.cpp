@@ -91,7 +91,7 @@ TEST_CASE("bpe: training stops when the text has no more pairs") {
   CHECK(BpeTokenizer::train("ab ab", {.vocab_size = 5000})->vocab_size() == 257);
   CHECK(BpeTokenizer::train("abcd", {.vocab_size = 5000})->vocab_size() == 256);
   CHECK(BpeTokenizer::train("abcd", {.vocab_size = 5000, .min_frequency = 1})->vocab_size() == 259);
-  CHECK(BpeTokenizer::train("ab ab", {.vocab_size = 256})->kind() == TokenizerKind::Bpe);
+  CHECK(BpeTokenizer::train("ab ab", {.vocab_size = 256})->kind() == TokenizerKind::bpe);
 }
 
 TEST_CASE("bpe: special tokens come first and are not learnt from") {

@@ -125,7 +125,7 @@ TEST_CASE("dataset: all orders of five windows come up, about equally often") {
 
 TEST_CASE("dataset: y is x one token on, and the batch is that of its starts") {
   const TokenArray tokens = counting(100);
-  for (BatchOrder order : {BatchOrder::Epoch, BatchOrder::Random}) {
+  for (BatchOrder order : {BatchOrder::epoch, BatchOrder::random}) {
     const BatchSampler sampler(tokens, {10, 90},
                                {.batch_size = 3, .context = 5, .micro_steps = 2, .seed = 1, .order = order});
     std::vector<int32_t> x(15), y(15);
@@ -142,7 +142,7 @@ TEST_CASE("dataset: y is x one token on, and the batch is that of its starts") {
 TEST_CASE(
     "dataset: a step sees the same windows however it is cut into micro-steps; another seed sees others") {
   const TokenArray tokens = counting(1000);
-  for (BatchOrder order : {BatchOrder::Epoch, BatchOrder::Random}) {
+  for (BatchOrder order : {BatchOrder::epoch, BatchOrder::random}) {
     const auto starts_of_step = [&](int64_t batch_size, int64_t micro_steps, uint64_t seed, int64_t step) {
       const BatchSampler sampler(
           tokens, {0, 1000},
@@ -163,7 +163,7 @@ TEST_CASE(
 TEST_CASE("dataset: random windows reach every place of the range and no other") {
   const TokenArray tokens = counting(60);
   const BatchSampler sampler(tokens, {20, 50},
-                             {.batch_size = 4, .context = 8, .seed = 3, .order = BatchOrder::Random});
+                             {.batch_size = 4, .context = 8, .seed = 3, .order = BatchOrder::random});
   std::set<int64_t> seen;
   for (int64_t start : starts(sampler, 1000)) seen.insert(start);
   CHECK(seen.size() == 22);
@@ -176,7 +176,7 @@ TEST_CASE("dataset: the order is pinned, for a change would break resuming older
   const BatchSampler epoch(tokens, {0, 1000}, {.batch_size = 2, .context = 10, .seed = 1337});
   CHECK(starts(epoch, 6) == std::vector<int64_t>{556, 286, 586, 976, 436, 896});
   const BatchSampler random(tokens, {0, 1000},
-                            {.batch_size = 2, .context = 10, .seed = 1337, .order = BatchOrder::Random});
+                            {.batch_size = 2, .context = 10, .seed = 1337, .order = BatchOrder::random});
   CHECK(starts(random, 6) == std::vector<int64_t>{518, 516, 579, 223, 349, 225});
 }
 

@@ -16,7 +16,7 @@ using Ids = std::vector<int32_t>;
 
 TEST_CASE("tokenizer: characters are numbered in the order of their code points") {
   const auto tokenizer = CharacterTokenizer::train("bébé, 🌊\nab");
-  CHECK(tokenizer->kind() == TokenizerKind::Character);
+  CHECK(tokenizer->kind() == TokenizerKind::character);
   CHECK(tokenizer->vocab_size() == 7);
   CHECK(tokenizer->encode("\n ,abé🌊") == Ids{0, 1, 2, 3, 4, 5, 6});
   CHECK(tokenizer->decode(Ids{6, 5, 4}) == "🌊éb");
@@ -48,7 +48,7 @@ TEST_CASE("tokenizer: the character tokenizer names what it does not know") {
 
 TEST_CASE("tokenizer: byte tokens are the bytes") {
   const auto tokenizer = BpeTokenizer::bytes();
-  CHECK(tokenizer->kind() == TokenizerKind::Byte);
+  CHECK(tokenizer->kind() == TokenizerKind::byte);
   CHECK(tokenizer->vocab_size() == 256);
   CHECK(tokenizer->encode("é\n") == Ids{0xC3, 0xA9, 10});
   CHECK(tokenizer->count_characters(Ids{0xC3, 0xA9, 10}) == 2);
