@@ -36,6 +36,17 @@ RunLock::RunLock(const fs::path& folder)
 
 RunLock::~RunLock() { ::close(directory_); }
 
+void check_writable(const fs::path& folder) {
+  std::error_code ignored;
+  fs::path place = fs::absolute(folder);  // or what of it is there
+  while (!fs::exists(fs::symlink_status(place, ignored)) && place.has_relative_path())
+    place = place.parent_path();
+  check(fs::is_directory(place, ignored), "cannot write ", folder.string(), ": ", place.string(),
+        " is not a folder");
+  check(::access(place.c_str(), W_OK | X_OK) == 0, "cannot write ", folder.string(), ": ", place.string(),
+        ": ", std::strerror(errno));
+}
+
 fs::path make_fresh_run_folder() {
   make_directories("runs");
   for (int64_t i = 1;; ++i) {
@@ -66,15 +77,14 @@ void save_data_record(const fs::path& run, const std::string& data, const TokenA
                         record.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
-void check_data_record(const fs::path& run, const std::string& data, const TokenArray& tokens) {
+bool is_data_of(const fs::path& run, const TokenArray& tokens) {
   const fs::path path = run / "data.json";
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return;  // ended before it had begun
+  if (!fs::exists(path, ignored)) return true;  // ended before it had begun
   const auto record = nlohmann::json::parse(read_text_file(path), nullptr, false);
   check(record.is_object() && record.contains("fingerprint") && record["fingerprint"].is_number_unsigned(),
         path.string(), ": holds no fingerprint; it may be corrupt");
-  check(record["fingerprint"].get<uint64_t>() == fingerprint(tokens), "resume: ", data,
-        " is not the text that the run in ", run.string(), " learns from; it has changed, or is another");
+  return record["fingerprint"].get<uint64_t>() == fingerprint(tokens);
 }
 
 void cut_samples(const fs::path& run, int64_t step) {

@@ -27,14 +27,17 @@ class RunLock {
   int directory_;
 };
 
+// Throws when `folder` is not there and cannot be made, or takes no files. Makes nothing.
+void check_writable(const std::filesystem::path& folder);
+
 // Makes the first of runs/1, runs/2, ... that is not there yet.
 std::filesystem::path make_fresh_run_folder();
 
 // Of all tokens, so that a run is not resumed with others.
 uint64_t fingerprint(const TokenArray& tokens);
 void save_data_record(const std::filesystem::path& run, const std::string& data, const TokenArray& tokens);
-// Throws when the run trained on other tokens.
-void check_data_record(const std::filesystem::path& run, const std::string& data, const TokenArray& tokens);
+// Whether the run trained on these tokens, or has not begun yet. Throws when its record is corrupt.
+bool is_data_of(const std::filesystem::path& run, const TokenArray& tokens);
 
 // Drops what was written after `step`.
 void cut_samples(const std::filesystem::path& run, int64_t step);

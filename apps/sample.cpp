@@ -46,6 +46,9 @@ byte-level tokenizer.json) is a checkpoint too.)";
     if (checkpoint_.empty()) throw UsageError("sample needs --checkpoint, a run's folder or a checkpoint's");
     if (greedy_ && settings.given("temperature") && options_.temperature != 0)
       throw UsageError("--greedy and --temperature exclude each other");
+    for (const char* name : {"top-k", "top-p"})
+      if (greedy_ && settings.given(name))
+        throw UsageError(concat("--", name, " has no place beside --greedy, which draws nothing"));
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
     if (greedy_) options_.temperature = 0;
     options_.seed = static_cast<uint64_t>(seed_);

@@ -31,7 +31,8 @@ The schedules and their arguments are PyTorch's (cosine: nanoGPT's), and so are 
     settings.add("svg", &svg_, "write a picture to this file");
   }
 
-  int run(Settings&) override {
+  int run(Settings& settings) override {
+    check_given(settings, schedule_);
     const int64_t steps = steps_ ? *steps_ : schedule_.total_steps.value_or(2000);
     resolve(schedule_, steps, schedule_.policy == "cyclic" || schedule_.policy == "one-cycle" ? 0.1 : 1e-3);
     const Schedule schedule = make_schedule(schedule_, steps);

@@ -10,32 +10,62 @@ void add_schedule_options(Settings& settings, ScheduleSettings& s, const char* p
   settings.add(
       policy_option, &s.policy, "how the learning rate goes over the run",
       {.choices = {"cosine", "cyclic", "one-cycle", "step", "exponential", "cosine-annealing", "constant"}});
+  const auto of = [&](std::vector<std::string> policies) {
+    return SettingOptions{.use = {policy_option, std::move(policies)}};
+  };
+  const auto natural = [&](std::vector<std::string> policies) {
+    return SettingOptions{.least = 0, .use = {policy_option, std::move(policies)}};
+  };
   settings.add("lr", &s.lr, "learning rate, the highest of the run; default 1e-3, with sgd 0.1",
                {.least = 0});
-  settings.add("min-lr", &s.min_lr, "where cosine schedules end; default a tenth of lr", {.least = 0});
+  settings.add("min-lr", &s.min_lr, "where cosine schedules end; default a tenth of lr",
+               natural({"cosine", "cosine-annealing"}));
   settings.add("warmup", &s.warmup,
-               "cosine: steps of linear rise first; default 100, at most a tenth of the run", {.least = 0});
-  settings.add("base-lr", &s.base_lr, "cyclic: the lowest rate; default a hundredth of max-lr");
-  settings.add("max-lr", &s.max_lr, "cyclic, one-cycle: the highest rate; default lr");
-  settings.add("step-size-up", &s.step_size_up, "cyclic: steps of a cycle's rise; default 400");
+               "cosine: steps of linear rise first; default 100, at most a tenth of the run",
+               natural({"cosine"}));
+  settings.add("base-lr", &s.base_lr, "cyclic: the lowest rate; default a hundredth of max-lr",
+               of({"cyclic"}));
+  settings.add("max-lr", &s.max_lr, "cyclic, one-cycle: the highest rate; default lr",
+               of({"cyclic", "one-cycle"}));
+  settings.add("step-size-up", &s.step_size_up, "cyclic: steps of a cycle's rise; default 400",
+               of({"cyclic"}));
   settings.add("step-size-down", &s.step_size_down,
-               "cyclic: steps of its fall; default as many as of its rise");
+               "cyclic: steps of its fall; default as many as of its rise", of({"cyclic"}));
   settings.add("mode", &s.mode, "cyclic: how cycles shrink",
-               {.choices = {"triangular", "triangular2", "exp_range"}});
-  settings.add(
-      "gamma", &s.gamma,
-      "factor a step (exponential, exp_range) or a decay (step); default 1 for cyclic, 0.1 for step");
-  settings.add("step-size", &s.step_size, "step: steps between two decays");
-  settings.add("cycle-momentum", &s.cycle_momentum, "cyclic, one-cycle: momentum falls as the rate rises");
-  settings.add("base-momentum", &s.base_momentum, "its lowest; default 0.8 for cyclic, 0.85 for one-cycle");
-  settings.add("max-momentum", &s.max_momentum, "its highest; default 0.9 for cyclic, 0.95 for one-cycle");
+               {.choices = {"triangular", "triangular2", "exp_range"}, .use = {policy_option, {"cyclic"}}});
+  settings.add("gamma", &s.gamma,
+               "factor a step (exponential, exp_range) or a decay (step); default 1 for cyclic, 0.1 for step",
+               of({"cyclic", "step", "exponential"}));
+  settings.add("step-size", &s.step_size, "step: steps between two decays", of({"step"}));
+  settings.add("cycle-momentum", &s.cycle_momentum, "cyclic, one-cycle: momentum falls as the rate rises",
+               of({"cyclic", "one-cycle"}));
+  settings.add("base-momentum", &s.base_momentum, "its lowest; default 0.8 for cyclic, 0.85 for one-cycle",
+               of({"cyclic", "one-cycle"}));
+  settings.add("max-momentum", &s.max_momentum, "its highest; default 0.9 for cyclic, 0.95 for one-cycle",
+               of({"cyclic", "one-cycle"}));
   settings.add("total-steps", &s.total_steps,
-               "one-cycle, cosine-annealing: steps of the whole course; default those of the run");
-  settings.add("pct-start", &s.pct_start, "one-cycle: part of the run in which the rate rises");
-  settings.add("anneal", &s.anneal, "one-cycle: along a cosine or a line", {.choices = {"cos", "linear"}});
-  settings.add("div-factor", &s.div_factor, "one-cycle: max-lr over the first rate");
-  settings.add("final-div-factor", &s.final_div_factor, "one-cycle: the first rate over the last");
-  settings.add("three-phase", &s.three_phase, "one-cycle: back to the first rate, then on to the last");
+               "one-cycle, cosine-annealing: steps of the whole course; default those of the run",
+               of({"one-cycle", "cosine-annealing"}));
+  settings.add("pct-start", &s.pct_start, "one-cycle: part of the run in which the rate rises",
+               of({"one-cycle"}));
+  settings.add("anneal", &s.anneal, "one-cycle: along a cosine or a line",
+               {.choices = {"cos", "linear"}, .use = {policy_option, {"one-cycle"}}});
+  settings.add("div-factor", &s.div_factor, "one-cycle: max-lr over the first rate", of({"one-cycle"}));
+  settings.add("final-div-factor", &s.final_div_factor, "one-cycle: the first rate over the last",
+               of({"one-cycle"}));
+  settings.add("three-phase", &s.three_phase, "one-cycle: back to the first rate, then on to the last",
+               of({"one-cycle"}));
+}
+
+void check_given(const Settings& settings, const ScheduleSettings& s) {
+  settings.check_uses();
+  const auto both = [&](const char* a, const char* b) { return settings.given(a) && settings.given(b); };
+  if (both("lr", "max-lr")) throw UsageError("--max-lr is the highest rate; --lr has no place beside it");
+  if (s.policy == "cyclic" && s.mode != "exp_range" && settings.given("gamma"))
+    throw UsageError("--gamma is for --mode exp_range; with " + s.mode + " it does nothing");
+  for (const char* name : {"base-momentum", "max-momentum"})
+    if (!s.cycle_momentum && settings.given(name))
+      throw UsageError(concat("--", name, " is for --cycle-momentum, which is off"));
 }
 
 void resolve(ScheduleSettings& s, int64_t steps, double lr) {
@@ -58,7 +88,6 @@ void resolve(ScheduleSettings& s, int64_t steps, double lr) {
     otherwise(s.gamma, 1.0);
   }
   if (s.policy == "step") otherwise(s.gamma, 0.1);
-  if (is_one_cycle || s.policy == "cosine-annealing") otherwise(s.total_steps, steps);
 }
 
 Schedule make_schedule(const ScheduleSettings& s, int64_t steps) {
@@ -76,7 +105,7 @@ Schedule make_schedule(const ScheduleSettings& s, int64_t steps) {
                     .max_momentum = *s.max_momentum};
   if (s.policy == "one-cycle")
     return OneCycleLR{.max_lr = *s.max_lr,
-                      .total_steps = *s.total_steps,
+                      .total_steps = s.total_steps.value_or(steps),
                       .pct_start = s.pct_start,
                       .anneal_strategy = parse_anneal(s.anneal),
                       .cycle_momentum = s.cycle_momentum,
@@ -94,7 +123,7 @@ Schedule make_schedule(const ScheduleSettings& s, int64_t steps) {
     return ExponentialLR{.lr = *s.lr, .gamma = *s.gamma};
   }
   if (s.policy == "cosine-annealing")
-    return CosineAnnealingLR{.lr = *s.lr, .T_max = *s.total_steps, .eta_min = *s.min_lr};
+    return CosineAnnealingLR{.lr = *s.lr, .T_max = s.total_steps.value_or(steps), .eta_min = *s.min_lr};
   return FixedLR{.lr = *s.lr};
 }
 

@@ -31,6 +31,9 @@ struct ScheduleSettings {
 // `policy_option` is what the choice of the schedule is called: "schedule" or "policy".
 void add_schedule_options(Settings& settings, ScheduleSettings& schedule, const char* policy_option);
 
+// Throws when the command line has an option that does nothing with the chosen schedule.
+void check_given(const Settings& settings, const ScheduleSettings& schedule);
+
 // Gives what is not set the defaults of its policy for a run of `steps` steps. `lr` is what a schedule rises to unless
 // told otherwise.
 void resolve(ScheduleSettings& schedule, int64_t steps, double lr);

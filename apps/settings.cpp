@@ -67,6 +67,10 @@ SettingValue parse(const std::string& text, const SettingTarget& target, const s
       target);
 }
 
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 void assign(const SettingTarget& target, const SettingOptions& options, const SettingValue& value,
             const std::string& what) {
   const auto check_range = [&](double number) {
@@ -87,8 +91,8 @@ void assign(const SettingTarget& target, const SettingOptions& options, const Se
         check(same != nullptr, what, ": ", toml_text(value), " is not ", kind_name<T>());
         if constexpr (std::is_same_v<T, std::string>) {
           const auto& choices = options.choices;
-          check(choices.empty() || std::find(choices.begin(), choices.end(), *same) != choices.end(), what,
-                ": there is no '", *same, "'; there are ", CLI::detail::join(choices, ", "));
+          check(choices.empty() || contains(choices, *same), what, ": there is no '", *same, "'; there are ",
+                CLI::detail::join(choices, ", "));
         } else if constexpr (!std::is_same_v<T, bool>) {
           check_range(static_cast<double>(*same));
         }
@@ -106,6 +110,16 @@ std::optional<SettingValue> present_value(const SettingTarget& target) {
           return *pointer ? std::optional<SettingValue>(**pointer) : std::nullopt;
       },
       target);
+}
+
+// 1 and 1.0 are equal here.
+bool equal(const SettingValue& a, const SettingValue& b) {
+  const auto number = [](const SettingValue& value) -> std::optional<double> {
+    if (const int64_t* whole = std::get_if<int64_t>(&value)) return static_cast<double>(*whole);
+    if (const double* real = std::get_if<double>(&value)) return *real;
+    return {};
+  };
+  return a == b || (number(a) && number(a) == number(b));
 }
 
 }  // namespace
@@ -142,13 +156,35 @@ bool Settings::given(const std::string& name) const {
   return entry != nullptr && entry->option->count() > 0;
 }
 
-void Settings::apply_file(const std::filesystem::path& path, const std::vector<std::string>& skipped) {
-  for (const auto& [name, value] : read_toml(path)) {
+bool Settings::is_used(const Entry& entry) const {
+  const SettingUse& use = entry.options.use;
+  if (use.option.empty()) return true;
+  const auto value = present_value(find(use.option)->target);
+  return value && contains(use.values, std::get<std::string>(*value));
+}
+
+std::vector<std::string> Settings::apply_file(
+    const std::filesystem::path& path, const std::map<std::string, std::vector<std::string>>& settled) {
+  const auto values = read_toml(path);
+  std::vector<std::string> changed, outdated, left_out;
+  for (const auto& [name, value] : values) {
     const Entry* entry = find(name);
     check(entry != nullptr && entry->options.in_files, path.string(), ": unknown option '", name, "'");
-    if (std::find(skipped.begin(), skipped.end(), name) == skipped.end())
-      assign(entry->target, entry->options, value, path.string() + ": " + name);
+    if (!given(name) || equal(value, *present_value(entry->target))) continue;
+    changed.push_back(name);
+    if (const auto found = settled.find(name); found != settled.end())
+      outdated.insert(outdated.end(), found->second.begin(), found->second.end());
   }
+  for (const auto& [name, value] : values) {
+    const Entry& entry = *find(name);
+    if (given(name)) continue;
+    if (contains(outdated, name) || contains(changed, entry.options.use.option))
+      left_out.push_back(name);
+    else
+      assign(entry.target, entry.options, value, path.string() + ": " + name);
+  }
+  std::erase_if(left_out, [&](const std::string& name) { return !is_used(*find(name)); });
+  return left_out;
 }
 
 void Settings::apply_command_line() {
@@ -163,11 +199,21 @@ void Settings::apply_command_line() {
   }
 }
 
+void Settings::check_uses() const {
+  for (const Entry& entry : entries_) {
+    if (entry.option->count() == 0 || is_used(entry)) continue;
+    const auto& [option, values] = entry.options.use;
+    const auto present = std::get<std::string>(*present_value(find(option)->target));
+    throw UsageError(concat("--", entry.name, " is for --", option, " ", CLI::detail::join(values, " or "),
+                            "; with ", present, " it does nothing"));
+  }
+}
+
 std::string Settings::to_toml() const {
   std::string text, group;
   for (const Entry& entry : entries_) {
     const auto value = present_value(entry.target);
-    if (!entry.options.written || !value || *value == SettingValue("")) continue;
+    if (!entry.options.written || !is_used(entry) || !value || *value == SettingValue("")) continue;
     if (entry.group != group) {
       text += (text.empty() ? "# " : "\n# ") + entry.group + "\n";
       group = entry.group;

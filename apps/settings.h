@@ -5,8 +5,8 @@
 //   settings.group("Training");
 //   settings.add("batch-size", batch_size, "sequences of one step", {.least = 1});
 //   app.parse(argc, argv);
-//   settings.apply_file("run.toml");                        // batch-size = 12
-//   settings.apply_command_line();                          // --batch-size 24 wins
+//   settings.apply_command_line();                          // --batch-size 24
+//   settings.apply_file("run.toml");                        // batch-size = 12: the command line wins
 //   write(settings.to_toml());
 //
 // Mistakes on the command line throw UsageError, those in a file Error; both name the option and its value.
@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -41,12 +42,19 @@ using SettingTarget =
     std::variant<bool*, int64_t*, double*, std::string*, std::optional<bool>*, std::optional<int64_t>*,
                  std::optional<double>*, std::optional<std::string>*>;
 
+// What an option is for: the values of another option with which it means something.
+struct SettingUse {
+  std::string option = {};
+  std::vector<std::string> values = {};
+};
+
 struct SettingOptions {
   std::vector<std::string> choices = {};  // the texts it takes; empty: any
   double least = -std::numeric_limits<double>::infinity();
   double most = std::numeric_limits<double>::infinity();
   bool in_files = true;  // may stand in a TOML file
   bool written = true;   // is part of to_toml()
+  SettingUse use = {};   // without an option: for everything
 };
 
 class Settings {
@@ -64,13 +72,19 @@ class Settings {
   // Was it on the command line?
   bool given(const std::string& name) const;
 
-  // Sets what the file has, except the names in `skipped`. Throws "FILE: unknown option 'batchsize'" and the like.
-  void apply_file(const std::filesystem::path& path, const std::vector<std::string>& skipped = {});
+  // Sets what the file has and the command line, which has been applied, has not: but for what the file settled by an
+  // option that the command line changes, that is what is used with that option and what `settled` names for it. These
+  // keep their defaults, and are returned. Throws "FILE: unknown option 'batchsize'" and the like.
+  std::vector<std::string> apply_file(const std::filesystem::path& path,
+                                      const std::map<std::string, std::vector<std::string>>& settled = {});
 
   // Sets what the command line has, once the app has parsed it.
   void apply_command_line();
 
-  // Every written option that has a value, under the headings of the groups. Numbers read back to the same bits.
+  // Throws when an option on the command line means nothing beside the others.
+  void check_uses() const;
+
+  // Every written option that has a value and a use, under the headings of the groups. Numbers read back to the same bits.
   std::string to_toml() const;
 
  private:
@@ -81,6 +95,7 @@ class Settings {
     CLI::Option* option;
   };
   const Entry* find(const std::string& name) const;
+  bool is_used(const Entry& entry) const;
 
   CLI::App& app_;
   std::string group_;

@@ -60,6 +60,10 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     const double momentum = s_.optimizer == "sgd" ? s_.momentum.value_or(0.9) : s_.beta1;
     const Schedule schedule = make_schedule(s_.schedule, s_.steps);
     check_compatible(schedule, momentum, s_.steps);
+    if (settings.given("momentum") && schedule.cycles_momentum() && momentum != *s_.schedule.max_momentum)
+      throw UsageError(
+          concat("--momentum does nothing while the schedule moves the momentum: --max-momentum ",
+                 "and --base-momentum are its bounds, --no-cycle-momentum keeps it still"));
     show_plan(s_.optimizer != "sgd" ? 2 : momentum != 0 ? 1 : 0);
 
     const Transformer model(
@@ -104,24 +108,24 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     }
     if (!s_.config.empty()) {
       // What the file has settled for one option goes when the command line changes that option.
-      std::vector<std::string> outdated;
-      const auto replaces = [&](const char* name, std::vector<std::string> names) {
-        if (settings.given(name)) outdated.insert(outdated.end(), names.begin(), names.end());
-      };
-      replaces("preset", {"layers", "heads", "kv-heads", "width", "context", "mlp-width"});
-      replaces("style", {"tied-head", "bias", "mlp-width"});
-      replaces("heads", {"kv-heads"});
-      replaces("width", {"mlp-width"});
-      replaces("steps", {"epochs", "total-steps"});
-      replaces("epochs", {"total-steps"});
-      settings.apply_file(s_.config, outdated);
-      settings.apply_command_line();
+      back_to_defaults_ = settings.apply_file(
+          s_.config, {{"preset", {"layers", "heads", "kv-heads", "width", "context", "mlp-width"}},
+                      {"style", {"tied-head", "bias", "mlp-width"}},
+                      {"heads", {"kv-heads"}},
+                      {"width", {"mlp-width"}},
+                      {"optimizer", {"lr", "min-lr", "base-lr", "max-lr", "weight-decay"}},
+                      {"lr", {"min-lr", "base-lr", "max-lr"}},
+                      {"max-lr", {"base-lr"}},
+                      {"step-size-up", {"step-size-down"}}});
+      if (settings.given("steps") && !settings.given("epochs")) s_.epochs.reset();
     }
+    check_given(settings, s_.schedule);
     check(s_.device != "cuda", "--device cuda: this build has no CUDA; cpu and auto train on the processor");
     if (s_.data.empty()) throw UsageError("train needs --data, a text to learn from");
     if (!s_.out.empty() && !s_.resume)
       check(!holds_run(s_.out), s_.out,
             " holds a run already: --resume goes on with it, another --out begins anew");
+    check_writable(s_.out.empty() ? "runs" : s_.out);
     s_.data = absolute(s_.data);
     if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
   }
@@ -167,7 +171,12 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     if (!tokenizer_) tokenizer_ = make_tokenizer(s_, text);
     tokens_ = TokenArray(tokenizer_->encode(text), tokenizer_->vocab_size(), tokenizer_->fingerprint());
     split_ = split_tokens(tokens_.size(), s_.validation);
-    if (s_.resume) check_data_record(s_.out, s_.data, tokens_);
+    check(!s_.resume || is_data_of(s_.out, tokens_), "resume: ", s_.data, " is not the text that the run in ",
+          s_.out, " learns from; it has changed, or is another");
+    const bool same_text = !settings.given("data") && !settings.given("tokenizer") &&
+                           !settings.given("vocab-size") && !settings.given("init");
+    if (!s_.config.empty() && !s_.resume && same_text)
+      data_changed_ = !is_data_of(fs::path(s_.config).parent_path(), tokens_);
 
     if (from_init) {
       if (settings.given("preset"))
@@ -200,6 +209,11 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     const MemoryPlan memory = plan_memory(config_, dtype, states, s_.batch_size);
     const auto available = static_cast<double>(physical_memory());
     peak_flops_ = measure_peak_flops();
+    if (!back_to_defaults_.empty())
+      tell("Note", concat(joined(back_to_defaults_), ": the defaults, not what ", s_.config, " has"));
+    if (data_changed_)
+      tell("Note",
+           concat(s_.data, " has changed since the run of ", s_.config, "; this will be another run"));
     std::printf("Parameters\n%s", parameter_table(config_).c_str());
     tell("Memory", concat("weights ", byte_size(memory.weights), ", gradients ", byte_size(memory.gradients),
                           ", optimizer ", byte_size(memory.optimizer), ", activations about ",
@@ -300,8 +314,10 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   }
 
   TrainSettings s_;
-  fs::path checkpoint_;  // to resume from, or empty
-  TrainingState state_;  // its
+  std::vector<std::string> back_to_defaults_;  // options of the file that one on the command line outdates
+  bool data_changed_ = false;                  // since the run whose config.toml this is
+  fs::path checkpoint_;                        // to resume from, or empty
+  TrainingState state_;                        // its
   std::unique_ptr<Tokenizer> tokenizer_;
   TokenArray tokens_;
   Split split_;

@@ -8,6 +8,7 @@ namespace galvan {
 
 void add_train_options(Settings& settings, TrainSettings& t) {
   const SettingOptions positive{.least = 1}, natural{.least = 0}, not_of_the_run{.written = false};
+  const SettingOptions sgd{.use = {"optimizer", {"sgd"}}}, adam{.use = {"optimizer", {"adam", "adamw"}}};
 
   settings.group("Run");
   settings.add("data", &t.data, "the text to learn from (required)");
@@ -44,7 +45,8 @@ void add_train_options(Settings& settings, TrainSettings& t) {
 
   settings.group("Text");
   settings.add("tokenizer", &t.tokenizer, "char, byte, bpe (learnt from the text), or a tokenizer.json");
-  settings.add("vocab-size", &t.vocab_size, "tokens that bpe learns", {.least = 256, .most = 1 << 24});
+  settings.add("vocab-size", &t.vocab_size, "tokens that bpe learns",
+               {.least = 256, .most = 1 << 24, .use = {"tokenizer", {"bpe"}}});
   settings.add("validation", &t.validation, "part of the text, at its end, kept for evaluation",
                {.least = 0, .most = 0.99});
   settings.add("order", &t.order, "epoch: every window once an epoch, shuffled; random: windows anywhere",
@@ -65,14 +67,14 @@ void add_train_options(Settings& settings, TrainSettings& t) {
 
   settings.group("Optimizer");
   settings.add("optimizer", &t.optimizer, "how weights move", {.choices = {"adamw", "adam", "sgd"}});
-  settings.add("momentum", &t.momentum, "sgd: how much of the last step goes on; default 0.9");
-  settings.add("dampening", &t.dampening, "sgd: what of each gradient the momentum leaves out");
-  settings.add("nesterov", &t.nesterov, "sgd: look ahead along the momentum");
+  settings.add("momentum", &t.momentum, "sgd: how much of the last step goes on; default 0.9", sgd);
+  settings.add("dampening", &t.dampening, "sgd: what of each gradient the momentum leaves out", sgd);
+  settings.add("nesterov", &t.nesterov, "sgd: look ahead along the momentum", sgd);
   settings.add("momentum-form", &t.momentum_form,
                "sgd: is the learning rate applied to the momentum, or inside it",
-               {.choices = {"torch", "classic"}});
-  settings.add("beta1", &t.beta1, "adam, adamw: decay of the gradient's mean");
-  settings.add("beta2", &t.beta2, "adam, adamw: decay of the squared gradient's mean");
+               {.choices = {"torch", "classic"}, .use = sgd.use});
+  settings.add("beta1", &t.beta1, "adam, adamw: decay of the gradient's mean", adam);
+  settings.add("beta2", &t.beta2, "adam, adamw: decay of the squared gradient's mean", adam);
   settings.add("weight-decay", &t.weight_decay,
                "pull of matrices to zero, biases and norms left alone; default 0.1 for adamw, else 0");
   settings.add("clip", &t.clip, "largest norm of all gradients together; 0: any", natural);

@@ -104,10 +104,97 @@ TEST_CASE("configuration files") {
   CHECK(config.find("/text.txt\"\n") != std::string::npos);
 }
 
-TEST_CASE("folders that cannot be written") {
+TEST_CASE("folders that cannot be written are found before the text is read") {
   const Workplace place;
   write_file_atomically(place.path / "file", "x");
-  const Finished result = place.run(Workplace::train("file/run"));
-  CHECK(result.code == 1);
-  CHECK(result.err.starts_with("galvan: cannot create file"));
+  for (const char* out : {"file", "file/run", "file/a/b"}) {
+    const Finished result = place.run({"train", "--data", "none.txt", "--out", out});
+    CHECK(result.code == 1);
+    CHECK(result.err ==
+          concat("galvan: cannot write ", out, ": ", (place.path / "file").string(), " is not a folder\n"));
+  }
+  std::filesystem::create_directory(place.path / "locked");
+  std::filesystem::permissions(place.path / "locked", std::filesystem::perms::owner_read);
+  const Finished locked = place.run({"train", "--data", "none.txt", "--out", "locked/run"});
+  CHECK(locked.code == 1);
+  if (::geteuid() != 0) CHECK(locked.err.find("locked: Permission denied\n") != std::string::npos);
+  std::filesystem::permissions(place.path / "locked", std::filesystem::perms::owner_all);
+}
+
+TEST_CASE("options that the others leave without a meaning") {
+  const Workplace place;
+  const auto expect = [&](std::vector<std::string> arguments, const std::string& message) {
+    const Finished result = place.run(arguments);
+    CHECK(result.code == 2);
+    CHECK(result.err == "galvan: " + message + "; `galvan " + arguments[0] + " --help` shows the options\n");
+  };
+  const auto train = [&](std::vector<std::string> arguments, const std::string& message) {
+    arguments.insert(arguments.begin(), {"train", "--data", "text.txt"});
+    expect(arguments, message);
+  };
+  train({"--momentum", "0.8"}, "--momentum is for --optimizer sgd; with adamw it does nothing");
+  train({"--optimizer", "sgd", "--beta2", "0.9"},
+        "--beta2 is for --optimizer adam or adamw; with sgd it does nothing");
+  train({"--no-nesterov"}, "--nesterov is for --optimizer sgd; with adamw it does nothing");
+  train({"--vocab-size", "300"}, "--vocab-size is for --tokenizer bpe; with char it does nothing");
+  train({"--base-lr", "0.1"}, "--base-lr is for --schedule cyclic; with cosine it does nothing");
+  train({"--schedule", "cyclic", "--warmup", "3"},
+        "--warmup is for --schedule cosine; with cyclic it does nothing");
+  train({"--schedule", "cyclic", "--lr", "1", "--max-lr", "2"},
+        "--max-lr is the highest rate; --lr has no place beside it");
+  train({"--schedule", "one-cycle", "--no-cycle-momentum", "--max-momentum", "0.9"},
+        "--max-momentum is for --cycle-momentum, which is off");
+  train(
+      {"--optimizer", "sgd", "--schedule", "cyclic", "--momentum", "0.5"},
+      "--momentum does nothing while the schedule moves the momentum: --max-momentum and --base-momentum are "
+      "its bounds, --no-cycle-momentum keeps it still");
+  expect({"schedule", "--pct-start", "0.2"},
+         "--pct-start is for --policy one-cycle; with cosine it does nothing");
+  expect({"schedule", "--policy", "cyclic", "--gamma", "0.9"},
+         "--gamma is for --mode exp_range; with triangular it does nothing");
+  expect({"sample", "--checkpoint", "run", "--greedy", "--top-k", "3"},
+         "--top-k has no place beside --greedy, which draws nothing");
+  CHECK(place.run({"schedule", "--policy", "cyclic", "--mode", "exp_range", "--gamma", "0.9"}).code == 0);
+}
+
+TEST_CASE(
+    "a file's values give way to the defaults where an option on the command line changes what they are of") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("adamw", {"--lr", "0.002", "--seed", "7"})).code == 0);
+  const Finished sgd = place.run({"train", "--config", "adamw/config.toml", "--out", "sgd", "--optimizer",
+                                  "sgd", "--schedule", "cyclic", "--base-lr", "0.01"});
+  CHECK_MESSAGE(sgd.code == 0, sgd.err);
+  CHECK_MESSAGE(
+      sgd.out.starts_with("Note        lr, weight-decay: the defaults, not what adamw/config.toml has\n"),
+      sgd.out);
+  const std::string config = place.read("sgd/config.toml");
+  for (const char* line : {"\nlr = 0.1\n", "\nmax-lr = 0.1\n", "\nbase-lr = 0.01\n", "\nweight-decay = 0.0\n",
+                           "\nmomentum = 0.9\n", "\nseed = 7\n", "\nwidth = 32\n"})
+    CHECK_MESSAGE(config.find(line) != std::string::npos, line);
+  for (const char* name : {"\nmin-lr", "\nwarmup", "\nbeta1", "\npct-start"})
+    CHECK_MESSAGE(config.find(name) == std::string::npos, name);
+
+  // The same value changes nothing.
+  const Finished same = place.run(
+      {"train", "--config", "sgd/config.toml", "--out", "same", "--optimizer", "sgd", "--steps", "3"});
+  CHECK(same.code == 0);
+  CHECK(same.out.starts_with("Parameters\n"));
+  CHECK(place.read("same/config.toml").find("\nbase-lr = 0.01\n") != std::string::npos);
+
+  // A higher peak brings its own floor.
+  REQUIRE(place.run({"train", "--config", "sgd/config.toml", "--out", "peak", "--max-lr", "0.3"}).code == 0);
+  CHECK(place.read("peak/config.toml").find("\nbase-lr = 0.003\n") != std::string::npos);
+}
+
+TEST_CASE("a run repeated on a text that has changed says so") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  const std::vector<std::string> repeat = {"train", "--config", "run/config.toml", "--steps", "1"};
+  CHECK(place.run(repeat).out.find("Note") == std::string::npos);
+  write_file_atomically(place.path / "text.txt", place.read("text.txt") + "The cat sat.\n");
+  const Finished result = place.run(repeat);
+  CHECK(result.code == 0);
+  CHECK(
+      result.out.find("text.txt has changed since the run of run/config.toml; this will be another run\n") !=
+      std::string::npos);
 }
