@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
 #include "tests/core/close.h"
+#include "tests/core/each_isa.h"
 
 using namespace galvan;
 
@@ -26,18 +26,29 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
              << c.D << (c.causal ? ", causal" : ", full");
 }
 
+struct Inputs {
+  Tensor q, k, v, dy;
+
+  Inputs to(DType dtype) const { return {q.to(dtype), k.to(dtype), v.to(dtype), dy.to(dtype)}; }
+};
+
+Inputs random_inputs(const Case& c) {
+  return {random({c.B, c.H, c.Tq, c.D}, 1), random({c.B, c.G, c.Tk, c.D}, 2),
+          random({c.B, c.G, c.Tk, c.D}, 3), random({c.B, c.H, c.Tq, c.D}, 4)};
+}
+
 struct Results {
   Tensor y, dq, dk, dv;
 };
 
 // softmax(scale q k^T + mask) v by the composition it replaces, in f64, with the gradients of sum y dy.
-Results composed(const Case& c, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& dy) {
+Results composed(const Case& c, const Inputs& in) {
   const int64_t group = c.H / c.G;
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.D));
   const auto wide = [&](const Tensor& x) {
     return x.to(DType::f64).unsqueeze(2).expand({c.B, c.G, group, c.Tk, c.D}).reshape({c.B, c.H, c.Tk, c.D});
   };
-  const Tensor q64 = q.to(DType::f64), k64 = wide(k), v64 = wide(v), dy64 = dy.to(DType::f64);
+  const Tensor q64 = in.q.to(DType::f64), k64 = wide(in.k), v64 = wide(in.v), dy64 = in.dy.to(DType::f64);
   const Tensor scores = matmul(q64, k64, {.transpose_b = true});
   std::vector<double> p = scores.to_vector();
   for (int64_t r = 0; r < c.B * c.H * c.Tq; ++r) {
@@ -64,12 +75,11 @@ Results composed(const Case& c, const Tensor& q, const Tensor& k, const Tensor& 
           narrow(matmul(P, dy64, {.transpose_a = true}))};
 }
 
-Results attended(const Case& c, const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
-                 const Tensor& dy) {
-  Tensor q = q_in.detach(), k = k_in.detach(), v = v_in.detach();
+Results attended(const Case& c, const Inputs& in) {
+  Tensor q = in.q.detach(), k = in.k.detach(), v = in.v.detach();
   q.set_requires_grad(), k.set_requires_grad(), v.set_requires_grad();
   const Tensor y = attention(q, k, v, {.causal = c.causal});
-  const Grads g = grad(std::vector{y}, std::vector{q, k, v}, std::vector{dy});
+  const Grads g = grad(std::vector{y}, std::vector{q, k, v}, std::vector{in.dy});
   return {y.detach(), g[0], g[1], g[2]};
 }
 
@@ -97,24 +107,13 @@ const Case kCases[] = {
 }  // namespace
 
 TEST_CASE("attention equals matmul, softmax, matmul on every instruction set") {
-  const Isa before = isa();
   for (const Case& c : kCases) {
     CAPTURE(c);
-    const Tensor q = random({c.B, c.H, c.Tq, c.D}, 1), k = random({c.B, c.G, c.Tk, c.D}, 2);
-    const Tensor v = random({c.B, c.G, c.Tk, c.D}, 3), dy = random({c.B, c.H, c.Tq, c.D}, 4);
-    const Results expected = composed(c, q, k, v, dy);
-    for (const Isa set : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-      if (!isa_available(set)) continue;
-      INFO("instruction set ", isa_name(set));
-      set_isa(set);
-      check_same(attended(c, q, k, v, dy), expected, 2e-5);
-    }
-    set_isa(before);
-    const auto f64 = [](const Tensor& x) { return x.to(DType::f64); };
-    check_same(attended(c, f64(q), f64(k), f64(v), f64(dy)), expected, 1e-12);
-    const auto bf16 = [](const Tensor& x) { return x.to(DType::bf16); };
-    check_same(attended(c, bf16(q), bf16(k), bf16(v), bf16(dy)),
-               composed(c, bf16(q), bf16(k), bf16(v), bf16(dy)), 0.03);
+    const Inputs in = random_inputs(c), bf16 = in.to(DType::bf16);
+    const Results expected = composed(c, in);
+    for_each_isa([&] { check_same(attended(c, in), expected, 2e-5); });
+    check_same(attended(c, in.to(DType::f64)), expected, 1e-12);
+    check_same(attended(c, bf16), composed(c, bf16), 0.03);
   }
 }
 
@@ -122,17 +121,16 @@ TEST_CASE("attention gives the same bits for every number of threads and every l
   const int before = threads();
   for (const Case& c : kCases) {
     CAPTURE(c);
-    const Tensor q = random({c.B, c.H, c.Tq, c.D}, 1), k = random({c.B, c.G, c.Tk, c.D}, 2);
-    const Tensor v = random({c.B, c.G, c.Tk, c.D}, 3), dy = random({c.B, c.H, c.Tq, c.D}, 4);
+    const Inputs in = random_inputs(c);
     set_threads(1);
-    const Results one = attended(c, q, k, v, dy);
+    const Results one = attended(c, in);
     for (const int count : {2, 3}) {
       set_threads(count);
-      check_equal(attended(c, q, k, v, dy), one);
+      check_equal(attended(c, in), one);
     }
     const auto turned = [](const Tensor& x) { return x.transpose(1, 2).contiguous().transpose(1, 2); };
     const auto scattered = [](const Tensor& x) { return x.transpose(1, 3).contiguous().transpose(1, 3); };
-    check_equal(attended(c, turned(q), scattered(k), turned(v), scattered(dy)), one);
+    check_equal(attended(c, {turned(in.q), scattered(in.k), turned(in.v), scattered(in.dy)}), one);
   }
   set_threads(before);
 }
@@ -150,7 +148,7 @@ TEST_CASE("packed_attention is attention inside one projection") {
     const Tensor y = packed_attention(qkv, H, G);
     CHECK(y.shape() == Shape{B, T, H * D});
     const Tensor dqkv = grad(std::vector{y}, std::vector{qkv}, std::vector{dy})[0];
-    const Results parts = attended({B, H, G, T, T, D}, q, k, v, dy.reshape({B, T, H, D}).transpose(1, 2));
+    const Results parts = attended({B, H, G, T, T, D}, {q, k, v, dy.reshape({B, T, H, D}).transpose(1, 2)});
     CHECK(y.to_vector() == parts.y.transpose(1, 2).reshape({B, T, H * D}).to_vector());
     const auto flat = [&](const Tensor& x) { return x.transpose(1, 2).reshape({B, T, -1}); };
     CHECK(dqkv.to_vector() == cat({flat(parts.dq), flat(parts.dk), flat(parts.dv)}, 2).to_vector());

@@ -2,21 +2,19 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+
 #include "core/autograd.h"
-#include "core/cpu/simd/isa.h"
 #include "core/ops.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "tests/core/each_isa.h"
 
 using namespace galvan;
 
 TEST_CASE_TEMPLATE("dropout keeps element i where the i-th word says so", T, float, double, bfloat16) {
   const double p = 0.3;
-  const Isa before = isa();
-  for (const Isa set : {Isa::baseline, Isa::avx2, Isa::avx512})
+  for_each_isa([&] {
     for (const int64_t n : {1, 3, 255, 256, 257, 8193, 20001}) {
-      if (!isa_available(set)) continue;
-      set_isa(set);
       CAPTURE(n);
       RandomContext::current().begin(5, 7, 2);
       RandomContext::current().next();
@@ -33,7 +31,7 @@ TEST_CASE_TEMPLATE("dropout keeps element i where the i-th word says so", T, flo
         CHECK(dx[i] == (kept ? static_cast<double>(static_cast<T>(3 * scale)) : 0.0));
       }
     }
-  set_isa(before);
+  });
 }
 
 TEST_CASE("dropout draws a new mask for every call, the same for every number of threads") {

@@ -8,25 +8,13 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
+#include "tests/core/each_isa.h"
+#include "tests/core/worst.h"
 
 using namespace galvan;
 
 namespace {
-
-// Runs the body once for every instruction set of this processor.
-template <class F>
-void for_each_isa(const F& body) {
-  const Isa before = isa();
-  for (const Isa each : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (!isa_available(each)) continue;
-    set_isa(each);
-    CAPTURE(isa_name(each));
-    body();
-  }
-  set_isa(before);
-}
 
 // Numbers in [-1, 1) that bfloat16 can hold exactly, from a small congruential generator.
 struct Numbers {
@@ -128,9 +116,7 @@ void check_case(const Case& t) {
   double worst = 0;  // in units of what the sum's terms may have lost
   for (size_t i = 0; i < expected.size(); ++i) {
     const double error = std::abs(static_cast<double>(operands.c[i]) - expected[i]);
-    worst =
-        std::max(worst, error / (unit * (std::abs(expected[i]) + std::sqrt(static_cast<double>(t.k) + 1))));
-    if (std::isnan(error)) worst = INFINITY;
+    worst = worse(worst, error / (unit * (std::abs(expected[i]) + std::sqrt(static_cast<double>(t.k) + 1))));
   }
   CHECK(worst < 2);
 }

@@ -9,6 +9,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "tests/core/worst.h"
 
 namespace galvan {
 
@@ -29,8 +30,7 @@ inline void check_close(const Tensor& got, const std::vector<double>& expected, 
   double worst = 0;
   for (size_t i = 0; i < values.size(); ++i) {
     if (values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i]))) continue;
-    const double error = std::fabs(values[i] - expected[i]) / std::fmax(1, std::fabs(expected[i]));
-    if (!(error <= worst)) worst = error;
+    worst = worse(worst, std::fabs(values[i] - expected[i]) / std::fmax(1, std::fabs(expected[i])));
   }
   CHECK(worst <= tolerance);
 }

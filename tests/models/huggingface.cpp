@@ -9,6 +9,7 @@
 
 #include "core/autograd.h"
 #include "models/checkpoint.h"
+#include "tests/core/close.h"
 #include "tests/models/small_model.h"
 #include "tests/models/temporary_directory.h"
 
@@ -42,13 +43,6 @@ void write_folder(const fs::path& folder, const json& config, const std::vector<
   write_file_atomically(folder / "config.json", config.dump());
   write_safetensors(folder / "model.safetensors", tensors);
   CharacterTokenizer::train(kLetters)->save(folder / "tokenizer.json");
-}
-
-double largest_difference(const std::vector<double>& x, const std::vector<double>& y) {
-  REQUIRE(x.size() == y.size());
-  double largest = 0;
-  for (size_t i = 0; i < x.size(); ++i) largest = std::max(largest, std::abs(x[i] - y[i]));
-  return largest;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
+#include "tests/core/close.h"
 #include "tests/models/small_model.h"
 
 using namespace galvan;
@@ -31,13 +32,6 @@ Pass loss_and_gradients(const Transformer& model, const Tensor& ids, uint32_t st
   Pass pass{.loss = loss.item(), .gradients = {}};
   for (const auto& [name, tensor] : model.parameters()) pass.gradients[name] = tensor.grad().to_vector();
   return pass;
-}
-
-double largest_difference(const std::vector<double>& x, const std::vector<double>& y) {
-  REQUIRE(x.size() == y.size());
-  double largest = 0;
-  for (size_t i = 0; i < x.size(); ++i) largest = std::max(largest, std::abs(x[i] - y[i]));
-  return largest;
 }
 
 }  // namespace

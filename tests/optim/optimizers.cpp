@@ -14,6 +14,7 @@
 #include "optim/adam.h"
 #include "optim/sgd.h"
 #include "tests/core/golden.h"
+#include "tests/core/worst.h"
 
 using namespace galvan;
 
@@ -132,7 +133,7 @@ TEST_CASE("optimizers take PyTorch's steps") {
           const std::vector<double> got = copy_of(parameters[i]),
                                     want = golden_numbers(c["groups"][i]["parameters"][k]);
           for (size_t j = 0; j < want.size(); ++j)
-            worst = std::fmax(worst, std::fabs(got[j] - want[j]) / tolerance_after(dtype, k + 1, want[j]));
+            worst = worse(worst, std::fabs(got[j] - want[j]) / tolerance_after(dtype, k + 1, want[j]));
         }
       }
       CHECK(worst <= 1);
