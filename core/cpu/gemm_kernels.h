@@ -18,10 +18,11 @@ struct GemmKernels {
   static constexpr int kMaxRows = 12;   // height of a tile, at most
   static constexpr int kMaxWidth = 32;  // kVectors times lanes, at most
 
-  // c[r, 0..width) = init[r, 0..width) + sum_u a[r, u] b[u, 0..width), 0 <= u < units.
-  // a: rows lda units apart. b: packed, rows `width` units apart. init and c may be the same.
-  using Tile = void (*)(int64_t units, const void* a, int64_t lda, const void* b, const Acc<In>* init,
-                        int64_t init_stride, Acc<In>* c, int64_t ldc);
+  // c[r, 0..width) = start[r, 0..width) + sum_u a[r, u] b[u, 0..width), 0 <= u < units.
+  // a: rows lda units apart. b: packed, rows `width` units apart. start and c may be the same.
+  // next_a: the a of the next tile, brought near meanwhile.
+  using Tile = void (*)(int64_t units, const void* a, int64_t lda, const void* b, const void* next_a,
+                        const Acc<In>* start, int64_t start_stride, Acc<In>* c, int64_t ldc);
   Tile tile[kMaxRows][kVectors];  // by rows - 1 and by vectors - 1
 
   // op(A)[0..rows, 0..depth) -> dst[r * dst_stride + u]. dst_stride is a multiple of 16; the units from the

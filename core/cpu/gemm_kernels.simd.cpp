@@ -37,10 +37,12 @@ GALVAN_INLINE void opaque(T*& pointer) {
 
 // The micro-kernel: one outer product (R, vectors) a unit of depth.
 template <class Unit, class T, int R, int NV>
-void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, const T* init,
-          int64_t init_stride, T* c, int64_t ldc) {
+void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, const void* next_a,
+          const T* start, int64_t start_stride, T* c, int64_t ldc) {
   constexpr int lanes = kLanes<T>;
+  constexpr int64_t line = 64 / sizeof(Unit);  // units in a line of cache
   const Unit* b = static_cast<const Unit*>(b_start);
+  const int64_t to_next = static_cast<const char*>(next_a) - static_cast<const char*>(a_start);
 
   // While the sums are made, the lines of C that they go to are fetched.
   T* c_row = c;
@@ -49,14 +51,7 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
     for (int j = 0; j < NV; ++j) __builtin_prefetch(c_row + j * lanes, 1);
   }
 
-  Vec<T> sum[R][NV];
-#pragma GCC unroll 12
-  for (int i = 0; i < R; ++i, init += init_stride) {
-    opaque(init);
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) sum[i][j] = load(init + j * lanes);
-  }
-
+  Vec<T> sum[R][NV] = {};
   // Rows of A are reached from one pointer for every four, which takes fewer registers than a pointer each.
   const Unit* a[(R + 3) / 4];
 #pragma GCC unroll 3
@@ -64,25 +59,31 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
     a[i] = static_cast<const Unit*>(a_start) + 4 * i * lda;
     opaque(a[i]);
   }
-  for (int64_t u = 0; u < units; ++u) {
-    Vec<Unit> b_row[NV];
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) b_row[j] = load(b + j * lanes);
+  for (int64_t left = units; left > 0; left -= line) {
 #pragma GCC unroll 12
-    for (int i = 0; i < R; ++i) {
-      const Vec<Unit> a_iu = broadcast(a[i / 4][i % 4 * lda]);
+    for (int i = 0; i < R; ++i)
+      __builtin_prefetch(reinterpret_cast<const char*>(a[i / 4] + i % 4 * lda) + to_next);
+    for (int64_t u = left < line ? left : line; u > 0; --u) {
+      Vec<Unit> b_row[NV];
 #pragma GCC unroll 2
-      for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(a_iu, b_row[j], sum[i][j]);
-    }
-    b += NV * lanes;
+      for (int j = 0; j < NV; ++j) b_row[j] = load(b + j * lanes);
+#pragma GCC unroll 12
+      for (int i = 0; i < R; ++i) {
+        const Vec<Unit> a_iu = broadcast(a[i / 4][i % 4 * lda]);
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(a_iu, b_row[j], sum[i][j]);
+      }
+      b += NV * lanes;
 #pragma GCC unroll 3
-    for (int i = 0; i < (R + 3) / 4; ++i) ++a[i];
+      for (int i = 0; i < (R + 3) / 4; ++i) ++a[i];
+    }
   }
 #pragma GCC unroll 12
-  for (int i = 0; i < R; ++i, c += ldc) {
+  for (int i = 0; i < R; ++i, c += ldc, start += start_stride) {
     opaque(c);
+    opaque(start);
 #pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) store(c + j * lanes, sum[i][j]);
+    for (int j = 0; j < NV; ++j) store(c + j * lanes, load(start + j * lanes) + sum[i][j]);
   }
 }
 

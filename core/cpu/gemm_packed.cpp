@@ -9,8 +9,9 @@
 //         for every panel:           the task's panels stay in L2, and stream through L1
 //           the micro-kernel         a tile of C stays in registers
 //
-// How the product is cut depends on its shape alone, and each sum runs over k in one order.
+// How k is cut depends on the shape alone, and each sum runs over k in one order.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
@@ -25,12 +26,19 @@
 namespace galvan {
 namespace {
 
-constexpr int64_t kMaxDepthBytes = 2048;        // of one row of A: 12 rows fill three quarters of a 32 KiB L1
-constexpr int64_t kTaskPanelBytes = 320 << 10;  // of packed B that a task uses: a part of L2
-constexpr int64_t kMaxColumns = 4096;           // of B packed at a time
-constexpr double kTaskFlops = 5e5;              // at least, about 5 us
-constexpr double kInlineFlops = 1e5;            // below, waking other threads costs more than it gains
-constexpr int64_t kPackRows = 32;               // rows of memory that one task packs, a multiple of 32
+constexpr int64_t kMaxDepthBytes = 2048;  // of one row of A: 12 rows fill three quarters of a 32 KiB L1
+constexpr int64_t kMaxColumns = 4096;     // of B packed at a time
+constexpr double kTasks = 64;             // that a block is cut into, if that gives tasks of
+constexpr double kMinTaskFlops = 5e5;     //   at least about 5 us
+constexpr double kMaxTaskFlops = 8e6;     //   and at most 80 us
+constexpr double kInlineFlops = 1e5;      // below, waking other threads costs more than it gains
+constexpr int64_t kPackRows = 32;         // rows of memory that one task packs, a multiple of 32
+
+// Of packed B that a task uses: half of L2. It changes who computes what, never how a sum is made.
+int64_t task_panel_bytes() {
+  static const int64_t bytes = std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 512 << 10) / 2;
+  return bytes;
+}
 
 int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
@@ -90,12 +98,15 @@ class PackedProduct {
     const bool rows_share_lines = g_.k > 16 && g_.lda * static_cast<int64_t>(sizeof(In)) % 4096 == 0;
     pack_a_ = g_.transpose_a || !in_units || rows_share_lines;
 
-    const int64_t task_panels = kTaskPanelBytes / (units_ * width_ * kernels.unit_bytes + 1);
+    const int64_t task_panels = task_panel_bytes() / (units_ * width_ * kernels.unit_bytes + 1);
     task_columns_ = even_pieces(std::min(g_.n, columns_), task_panels * width_, width_);
     const double row_flops =
         2.0 * static_cast<double>(std::min(g_.n, task_columns_)) * static_cast<double>(units_);
     const double tile_flops = row_flops * kernels.rows + 1;
-    task_rows_ = kernels.rows * (1 + static_cast<int64_t>(kTaskFlops / tile_flops));
+    const double block_flops = 2.0 * static_cast<double>(g_.m) *
+                               static_cast<double>(std::min(g_.n, columns_)) * static_cast<double>(units_);
+    const double task_flops = std::clamp(block_flops / kTasks, kMinTaskFlops, kMaxTaskFlops);
+    task_rows_ = kernels.rows * (1 + static_cast<int64_t>(task_flops / tile_flops));
 
     start_row_bytes_ = round_up(columns_ * sizeof(Sum), 64);
     sums_bytes_ = keeps_sums() ? round_up(g_.m * columns_ * sizeof(Sum), 64) : 0;
@@ -196,18 +207,27 @@ class PackedProduct {
       const int64_t j_end = std::min(j_begin + task_columns_, block.columns);
       for (int64_t i = i_begin; i < i_end; i += kernels_.rows) {
         const int64_t rows = std::min<int64_t>(kernels_.rows, i_end - i);
-        for (int64_t j = j_begin; j < j_end; j += width_) compute_tile(block, i, rows, j);
+        for (int64_t j = j_begin; j < j_end; j += width_) {
+          const bool row_ends = j + width_ >= j_end && i + rows < i_end;
+          compute_tile(block, i, rows, j, row_ends ? i + rows : i);
+        }
       }
     });
   }
 
-  void compute_tile(const Block& block, int64_t i, int64_t rows, int64_t j) const {
+  // Row i of op(A), from the block's k on, as the kernel reads it.
+  const void* a_row(const Block& block, int64_t i) const {
+    if (pack_a_) return a_packed_ + i * a_stride_ * kernels_.unit_bytes;
+    return g_.a + i * g_.lda + block.k;
+  }
+
+  // next_i: the first row of the next tile.
+  void compute_tile(const Block& block, int64_t i, int64_t rows, int64_t j, int64_t next_i) const {
     const int64_t width = panel_width(block, j);
     const int64_t columns = std::min(width, block.columns - j);
     const auto tile = kernels_.tile[rows - 1][width / kernels_.lanes - 1];
     const int64_t lda = pack_a_ ? a_stride_ : g_.lda / kernels_.unit;
-    const void* a = pack_a_ ? static_cast<const void*>(a_packed_ + i * a_stride_ * kernels_.unit_bytes)
-                            : static_cast<const void*>(g_.a + i * g_.lda + block.k);
+    const void *a = a_row(block, i), *next_a = a_row(block, next_i);
     const bool first = block.k == 0;
     const bool last = block.k + block.depth == g_.k;
     Out* c = g_.c + i * g_.ldc + block.j + j;
@@ -215,8 +235,8 @@ class PackedProduct {
     if constexpr (std::is_same_v<Out, Sum>) {
       if (columns == width && !(first && g_.accumulate && g_.bias)) {
         const bool from_c = !first || g_.accumulate;
-        tile(units(block), a, lda, panel(block, j), from_c ? c : start_row_ + j, from_c ? g_.ldc : 0, c,
-             g_.ldc);
+        tile(units(block), a, lda, panel(block, j), next_a, from_c ? c : start_row_ + j, from_c ? g_.ldc : 0,
+             c, g_.ldc);
         return;
       }
     }
@@ -236,7 +256,7 @@ class PackedProduct {
         }
       }
     }
-    tile(units(block), a, lda, panel(block, j), from_start_row ? start_row_ + j : sums,
+    tile(units(block), a, lda, panel(block, j), next_a, from_start_row ? start_row_ + j : sums,
          from_start_row ? 0 : width, sums, width);
     if constexpr (!std::is_same_v<Out, Sum>) {
       if (!last) {
