@@ -80,8 +80,16 @@ fs::path resolve_checkpoint(const fs::path& path) {
 }
 
 ModelConfig load_config(const fs::path& folder) {
-  const fs::path path = folder / "config.json";
-  return from_huggingface(read_json(path), path.string());
+  const fs::path path = folder / "config.json", weights = folder / "model.safetensors";
+  const ModelConfig config = from_huggingface(read_json(path), path.string());
+  check(!is_there(folder / "model.safetensors.index.json"), folder.string(),
+        ": weights in several files are not supported; save the model in one");
+  std::error_code error;
+  const auto bytes = fs::file_size(weights, error);
+  check(!error, "cannot read ", weights.string(), ": ", error.message());
+  check(static_cast<uint64_t>(config.parameters()) <= bytes, path.string(), ": has sizes of ",
+        config.parameters(), " parameters, but ", weights.filename().string(), " has only ", bytes, " bytes");
+  return config;
 }
 
 LoadedModel load_model(const fs::path& folder, DType dtype) {
@@ -97,8 +105,6 @@ LoadedModel load_model(const fs::path& folder, DType dtype) {
 
 void load_weights(const fs::path& folder, const Transformer& model) {
   NoGrad guard;
-  check(!is_there(folder / "model.safetensors.index.json"), folder.string(),
-        ": weights in several files are not supported; save the model in one");
   const fs::path path = folder / "model.safetensors";
   const SafetensorsFile file(path);
   const auto parameters = by_name(model);

@@ -67,7 +67,8 @@ std::string generate(const Transformer& model, const Tokenizer& tokenizer, const
   std::vector<int32_t> window = first_tokens(tokenizer, prompt);  // what the model has seen, and `fresh` more
   if (window.size() > context) window.erase(window.begin(), window.end() - static_cast<int64_t>(context));
   size_t fresh = window.size();
-  KeyValueCache cache = model.make_cache(1);
+  const int64_t room = static_cast<int64_t>(window.size()) + std::min(options.tokens, model.config().context);
+  KeyValueCache cache = model.make_cache(1, room);
   StreamingDecoder decoder(tokenizer);
   const RandomStream random{.seed = options.seed, .stream = stream_of("sample")};
   std::string text;
@@ -106,7 +107,7 @@ std::string generate(const Transformer& model, const Tokenizer& tokenizer, const
       const size_t kept = std::max<size_t>(1, context / 2);
       window.erase(window.begin(), window.end() - static_cast<int64_t>(kept));
       fresh = window.size();
-      cache = model.make_cache(1);
+      cache = model.make_cache(1, room);
     }
   }
   text += decoder.finish();

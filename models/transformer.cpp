@@ -112,9 +112,10 @@ Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
   return head(normed);
 }
 
-KeyValueCache Transformer::make_cache(int64_t batch) const {
+KeyValueCache Transformer::make_cache(int64_t batch, std::optional<int64_t> positions) const {
+  const int64_t room = std::min(positions.value_or(config_.context), config_.context);
   const TensorOptions options{.dtype = embedding_.weight.dtype(), .device = embedding_.weight.device()};
-  const Shape shape = {batch, config_.key_value_heads(), config_.context, config_.head_size()};
+  const Shape shape = {batch, config_.key_value_heads(), room, config_.head_size()};
   KeyValueCache cache;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     cache.keys.push_back(Tensor::zeros(shape, options));

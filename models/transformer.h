@@ -10,6 +10,7 @@
 // Learners", 2019; Touvron et al., arXiv:2302.13971.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,7 +61,7 @@ struct Block {
 
 // Keys and values of the positions seen so far, so that a new token costs one position's work.
 struct KeyValueCache {
-  std::vector<Tensor> keys, values;  // one a layer, [B, G, context, D]
+  std::vector<Tensor> keys, values;  // one a layer, [B, G, positions, D]
   int64_t length = 0;                // positions filled
 };
 
@@ -77,7 +78,8 @@ class Transformer {
   // Logits [B, V] of the last of `tokens` [B, T], which follow the positions in the cache; no gradient is
   // recorded.
   Tensor next_logits(const Tensor& tokens, KeyValueCache& cache) const;
-  KeyValueCache make_cache(int64_t batch) const;
+  // Room for so many positions, at most and by default the context.
+  KeyValueCache make_cache(int64_t batch, std::optional<int64_t> positions = {}) const;
 
   // All parameters with their names, in a fixed order; a tied head is not listed a second time.
   std::vector<NamedTensor> parameters() const;

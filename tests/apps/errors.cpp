@@ -186,6 +186,21 @@ TEST_CASE(
   CHECK(place.read("peak/config.toml").find("\nbase-lr = 0.003\n") != std::string::npos);
 }
 
+TEST_CASE("info shows the processor, or a model") {
+  const Workplace place;
+  const Finished machine = place.run({"info", "--threads", "1"});
+  for (const char* what : {"\ninstructions   ", "\nkernels        ", "baseline"})
+    CHECK_MESSAGE(machine.out.find(what) != std::string::npos, what);
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  const Finished model = place.run({"info", "--checkpoint", "run"});
+  CHECK_MESSAGE(model.code == 0, model.err);
+  for (const char* what : {"\nsteps done     12\n", "\nlayers         2 of 2 heads, 32 wide, GELU\n",
+                           "\ncontext        16 tokens\n", "\ntokenizer      char, 29 tokens\n",
+                           "26,912   100.0 %\n"})
+    CHECK_MESSAGE(model.out.find(what) != std::string::npos, what);
+  CHECK(place.run({"info", "--checkpoint", "none"}).err == "galvan: none: there is no such folder\n");
+}
+
 TEST_CASE("a run repeated on a text that has changed says so") {
   const Workplace place;
   REQUIRE(place.run(Workplace::train("run")).code == 0);
