@@ -1,5 +1,6 @@
 // The `galvan` command: train, sample, eval, schedule, info.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -103,6 +104,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write(), with a message
   try {
     const int code = run(argc, argv);
     std::cout.flush();

@@ -14,6 +14,10 @@ class Progress {
   // A run that is at `first_step` of `steps`. `peak_flops` is what the machine can do at most, a second.
   Progress(int64_t first_step, int64_t steps, double flops_per_token, double peak_flops);
 
+  ~Progress() { finish(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
   void on_step(const StepReport& report);
 
   // A line that stays, above the one that is rewritten.

@@ -50,7 +50,10 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   int run(Settings& settings) override {
     read_configuration(settings);
     if (s_.threads > 0) set_threads(static_cast<int>(s_.threads));
-    if (s_.resume) checkpoint_ = last_checkpoint();
+    if (s_.resume) {
+      lock_.emplace(s_.out);
+      checkpoint_ = last_checkpoint();
+    }
     if (s_.resume && !checkpoint_.empty()) {
       state_ = load_training_state(checkpoint_);
       if (is_over()) return 0;
@@ -85,7 +88,6 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
 
     const fs::path folder = open_folder(settings);
     run_ = folder;
-    const RunLock lock(folder);
     cut_samples(folder, trainer.step());
     const Interrupt interrupt;
     progress.emplace(trainer.step(), s_.steps, config_.flops_per_token(), peak_flops_);
@@ -122,12 +124,15 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     check_given(settings, s_.schedule);
     check(s_.device != "cuda", "--device cuda: this build has no CUDA; cpu and auto train on the processor");
     if (s_.data.empty()) throw UsageError("train needs --data, a text to learn from");
-    if (!s_.out.empty() && !s_.resume)
-      check(!holds_run(s_.out), s_.out,
-            " holds a run already: --resume goes on with it, another --out begins anew");
+    if (!s_.out.empty() && !s_.resume) check_fresh(s_.out);
     check_writable(s_.out.empty() ? "runs" : s_.out);
     s_.data = absolute(s_.data);
     if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
+  }
+
+  static void check_fresh(const fs::path& folder) {
+    check(!holds_run(folder), folder.string(),
+          " holds a run already: --resume goes on with it, another --out begins anew");
   }
 
   // Of the run to resume; empty when it ended before it had saved any.
@@ -274,6 +279,10 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   fs::path open_folder(const Settings& settings) {
     const fs::path folder = s_.out.empty() ? make_fresh_run_folder() : fs::path(s_.out);
     make_directories(folder);
+    if (!lock_) {
+      lock_.emplace(folder);
+      check_fresh(folder);  // another process may have begun one meanwhile
+    }
     tell("Folder", folder.string());
     std::string text = "# The complete configuration of this run, which this repeats:\n";
     text += "#   galvan train --config " + shell_quoted((folder / "config.toml").string()) + "\n\n";
@@ -323,7 +332,8 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   Split split_;
   ModelConfig config_;
   double epochs_ = 0, peak_flops_ = 0;
-  fs::path run_;  // the folder
+  fs::path run_;                 // the folder
+  std::optional<RunLock> lock_;  // on it
 };
 
 }  // namespace

@@ -4,11 +4,18 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
+#include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "core/check.h"
 #include "models/files.h"
@@ -21,10 +28,13 @@ struct Finished {
   std::string out, err;
 };
 
-// A `galvan` that runs in a folder, its output going to files there.
+// A `galvan` that runs in a folder, its output going to files there. The new process calls `prepare`, which
+// may not allocate, before it becomes the command.
 class Child {
  public:
-  Child(const std::filesystem::path& folder, const std::vector<std::string>& arguments)
+  Child(
+      const std::filesystem::path& folder, const std::vector<std::string>& arguments,
+      const std::function<bool()>& prepare = [] { return true; })
       : out_(folder / "stdout"), err_(folder / "stderr") {
     std::vector<char*> argv = {const_cast<char*>("galvan")};
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -34,7 +44,7 @@ class Child {
     check(pid_ >= 0, "cannot fork");
     if (pid_ > 0) return;
     const bool ready =
-        ::chdir(in.c_str()) == 0 && redirect(out, STDOUT_FILENO) && redirect(err, STDERR_FILENO);
+        ::chdir(in.c_str()) == 0 && redirect(out, STDOUT_FILENO) && redirect(err, STDERR_FILENO) && prepare();
     if (ready) ::execv(GALVAN_COMMAND, argv.data());
     ::_exit(99);
   }
@@ -47,6 +57,26 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   void send(int signal) const { ::kill(pid_, signal); }
+
+  bool running() const {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+  }
+
+  // Seconds that it has computed: grows only as it gets on, however busy the machine is.
+  double processor_time() const {
+    clockid_t clock;
+    timespec time{};
+    check(::clock_getcpuclockid(pid_, &clock) == 0 && ::clock_gettime(clock, &time) == 0, "no clock");
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
+
+  // Returns when the process stands still: no file changes until SIGCONT.
+  void pause() const {
+    send(SIGSTOP);
+    ::waitpid(pid_, nullptr, WUNTRACED);
+  }
 
   Finished wait() {
     int status = 0;
@@ -65,6 +95,14 @@ class Child {
   std::filesystem::path out_, err_;
   pid_t pid_ = 0;
 };
+
+// Returns when the condition holds. Throws when it still doesn't after a minute: something hangs.
+template <class Condition>
+void wait_until(const Condition& condition) {
+  using namespace std::chrono;
+  for (const auto start = steady_clock::now(); !condition(); std::this_thread::sleep_for(microseconds(300)))
+    check(steady_clock::now() - start < minutes(1), "waited for a minute");
+}
 
 inline Finished galvan_command(const std::filesystem::path& folder,
                                const std::vector<std::string>& arguments) {
@@ -100,6 +138,16 @@ struct Workplace {
     return std::filesystem::exists(path / file, ignored);
   }
   std::string read(const std::string& file) const { return read_text_file(path / file); }
+
+  // Updates that a run's metrics.jsonl tells of; 0 when there is none yet.
+  int64_t steps_done(const std::string& run) const {
+    if (!has(run + "/metrics.jsonl")) return 0;
+    const std::string text = read(run + "/metrics.jsonl");
+    const size_t end = text.rfind('\n'), begin = end == 0 ? end : text.rfind('\n', end - 1) + 1;
+    return end == std::string::npos
+               ? 0
+               : nlohmann::json::parse(text.substr(begin, end - begin)).at("step").get<int64_t>();
+  }
 };
 
 }  // namespace galvan

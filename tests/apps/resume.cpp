@@ -1,11 +1,7 @@
 // Runs that are cut off go on as if nothing had happened.
 #include <doctest/doctest.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
-#include <random>
-#include <sstream>
-#include <thread>
 
 #include "tests/apps/command.h"
 
@@ -32,61 +28,89 @@ void check_equal_runs(const Workplace& place, const std::string& a, const std::s
     CHECK_MESSAGE(place.read(a + "/" + file) == place.read(b + "/" + file), file);
 }
 
-std::vector<std::string> long_run(const std::string& out) {
-  return Workplace::train(out, {"--steps", "60", "--eval-every", "8", "--save-every", "7", "--dropout", "0.1",
-                                "--accumulate", "2"});
-}
-
 std::vector<std::string> resume(const std::string& out) { return {"train", "--out", out, "--resume"}; }
 
-void sleep_ms(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
+// A run that no kill can miss. Its first steps are those of a shorter one: its schedule knows of no end.
+std::vector<std::string> endless(const std::string& out) {
+  return Workplace::train(
+      out, {"--steps", "1000000", "--schedule", "cyclic", "--max-lr", "0.01", "--step-size-up", "5",
+            "--eval-every", "12", "--save-every", "7", "--dropout", "0.1", "--accumulate", "2"});
+}
 
-// Waits until the run has done its first steps.
-void wait_for_steps(const Workplace& place, const std::string& run) {
-  for (int i = 0; i < 2000; ++i) {
-    if (place.has(run + "/metrics.jsonl") && place.read(run + "/metrics.jsonl").size() > 1000) return;
-    sleep_ms(5);
-  }
-  FAIL("the run did not begin");
+bool is_saving(const Workplace& place, const std::string& run) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(place.path / run / "checkpoints", ignored))
+    if (entry.path().extension() == ".partial") return true;
+  return false;
 }
 
 }  // namespace
 
-TEST_CASE("killed at any moment and resumed, a run ends in the same bits") {
+TEST_CASE("killed again and again and resumed, a run ends in the same bits") {
   const Workplace place;
-  REQUIRE(place.run(long_run("whole")).code == 0);
-  std::mt19937 random(11);
-  Finished last = {.code = -SIGKILL, .out = {}, .err = {}};
-  int kills = 0;
-  for (; kills < 4 && last.code == -SIGKILL; ++kills) {
+  // Goes on with the run, and kills it as soon as the condition holds.
+  const auto go_on_until = [&](const auto& condition) {
     // Before the folder is complete there is nothing to resume yet.
-    Child child(place.path, place.has("cut/config.toml") ? resume("cut") : long_run("cut"));
-    wait_for_steps(place, "cut");
-    sleep_ms(static_cast<int>(random() % 150));
+    Child child(place.path, place.has("cut/data.json") ? resume("cut") : endless("cut"));
+    wait_until(condition);
     child.send(SIGKILL);
-    last = child.wait();
+    CHECK(child.wait().code == -SIGKILL);
+  };
+  go_on_until([&] { return place.steps_done("cut") >= 3; });
+  for (int kill = 0; kill < 3; ++kill) {
+    const int64_t before = place.steps_done("cut");
+    go_on_until([&] { return place.steps_done("cut") >= before + 9; });
   }
-  CHECK_MESSAGE(kills >= 1, "never killed in time");
-  if (last.code == -SIGKILL) last = place.run(resume("cut"));
-  CHECK_MESSAGE(last.code == 0, last.err);
+  // And in the middle of a checkpoint.
+  {
+    Child child(place.path, resume("cut"));
+    wait_until([&] {
+      if (!is_saving(place, "cut")) return false;
+      child.pause();
+      if (is_saving(place, "cut")) return true;
+      child.send(SIGCONT);
+      return false;
+    });
+    child.send(SIGKILL);
+    CHECK(child.wait().code == -SIGKILL);
+    CHECK(is_saving(place, "cut"));
+  }
+  const std::string steps = std::to_string(place.steps_done("cut") + 5);
+  const Finished last = place.run({"train", "--out", "cut", "--resume", "--steps", steps});
+  REQUIRE_MESSAGE(last.code == 0, last.err);
+  CHECK(last.out.find("\nGoing on after step ") != std::string::npos);
+  CHECK(!is_saving(place, "cut"));
+
+  std::vector<std::string> whole = endless("whole");
+  whole.insert(whole.end(), {"--steps", steps});
+  REQUIRE(place.run(whole).code == 0);
   check_equal_runs(place, "whole", "cut");
 }
 
-TEST_CASE("a signal saves and says how to go on") {
+TEST_CASE("patience ends a run that gets no better, and a larger one goes on") {
   const Workplace place;
-  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
-    const std::string run = "run " + std::to_string(signal);
-    Child child(place.path,
-                Workplace::train(run, {"--steps", "100000", "--eval-every", "0", "--save-every", "0"}));
-    wait_for_steps(place, run);
-    child.send(signal);
-    const Finished ended = child.wait();
-    CHECK(ended.code == code);
-    CHECK(ended.err == "");
-    CHECK(ended.out.find("This goes on:\n  galvan train --out '" + run + "' --resume\n") !=
-          std::string::npos);
-    CHECK(place.has(run + "/current/training.json"));
-  }
+  // A step this small changes no weight: no evaluation is better than the first.
+  const auto train =
+      Workplace::train("run", {"--lr", "1e-30", "--weight-decay", "0", "--schedule", "constant", "--steps",
+                               "1000", "--eval-every", "2", "--patience", "3"});
+  const Finished ended = place.run(train);
+  CHECK_MESSAGE(ended.code == 0, ended.err);
+  CHECK(place.steps_done("run") == 8);
+  CHECK(ended.out.find("\nStopped early: 3 evaluations without a better one.\nFinished after 8 steps. Best "
+                       "validation loss: ") != std::string::npos);
+  CHECK(ended.out.find(", at step 2.\n") != std::string::npos);
+  CHECK(place.has("run/loss.svg"));
+  CHECK(std::filesystem::read_symlink(place.path / "run/current") == "checkpoints/8");
+  CHECK(std::filesystem::read_symlink(place.path / "run/best") == "checkpoints/2");
+
+  const Finished again = place.run(resume("run"));
+  CHECK(again.code == 0);
+  CHECK(again.out ==
+        "The run in run has ended: 3 evaluations without a better one. A larger --patience goes on.\n");
+  const Finished more = place.run({"train", "--out", "run", "--resume", "--patience", "4"});
+  CHECK(more.code == 0);
+  CHECK(place.steps_done("run") == 10);
+  CHECK(metrics(place, "run").find("\"step\":9,") != std::string::npos);
 }
 
 TEST_CASE("a finished run says so, and goes on with more steps") {
