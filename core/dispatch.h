@@ -15,10 +15,16 @@
 
 #include "core/ops.h"
 
+struct CUstream_st;
+
 namespace galvan {
 
-// Execution contexts. Cpu is empty: its kernels run on the process's thread pool.
+// Execution contexts. Cpu is empty: its kernels run on the process's thread pool. Cuda's kernels are put at the
+// end of a stream (a cudaStream_t, whose header stays out of core).
 struct Cpu {};
+struct Cuda {
+  CUstream_st* stream;
+};
 
 // A string literal as a template argument.
 template <size_t N>

@@ -13,13 +13,13 @@ struct bfloat16 {
 
   bfloat16() = default;
   // Rounds to nearest, ties to even; NaN stays NaN.
-  explicit bfloat16(float value) {
+  constexpr explicit bfloat16(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
     const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     const bool is_nan = (u & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<uint16_t>(is_nan ? (u >> 16) | 0x40u : rounded);
   }
-  operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  constexpr operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
 
 enum class DType : uint8_t { f32, f64, bf16, i32, boolean };

@@ -1,6 +1,6 @@
 // Every kernel, declared once for each execution context. Ops (core/ops) check and allocate; kernels only
 // compute, on dense row-major data unless strides are named. The CPU's are defined in core/cpu, one file a
-// family.
+// family; CUDA's, likewise, in cuda. What they take is here, they themselves are listed in core/kernel_list.h.
 //
 // R rows and C columns; an element type T is accumulated in Acc<T>.
 #pragma once
@@ -11,59 +11,8 @@
 
 namespace galvan {
 
-// --- copy: y = x, converted, both strided over one shape ---
-template <class From, class To>
-void strided_copy(Cpu, const From* x, const Strides& x_strides, To* y, const Strides& y_strides,
-                  const Shape& shape);
-template <class T>
-void fill(Cpu, T* y, const Strides& strides, const Shape& shape, T value);
-
-// --- pointwise (F: a struct of core/pointwise.h) ---
-template <class F, class T>
-void unary(Cpu, F f, const T* x, T* y, int64_t n);
-// dx = dy f'(saved), saved being what F::kFromOutput says
-template <class F, class T>
-void unary_backward(Cpu, F f, const T* saved, const T* dy, T* dx, int64_t n);
-// y dense, of `shape`, to which a's and b's strides are broadcast
-template <class F, class T, class Y>
-void binary(Cpu, F f, const T* a, const Strides& a_strides, const T* b, const Strides& b_strides, Y* y,
-            const Shape& shape);
-// y = condition ? a : b, likewise
-template <class T>
-void where(Cpu, const bool* condition, const Strides& condition_strides, const T* a, const Strides& a_strides,
-           const T* b, const Strides& b_strides, T* y, const Shape& shape);
-// x and y [batches, rows, columns]: y = x where column <= row + diagonal, else 0
-template <class T>
-void tril(Cpu, const T* x, T* y, int64_t batches, int64_t rows, int64_t columns, int64_t diagonal);
-
-// --- reductions of x [outer, length, inner] to y [outer, inner] ---
-template <class T>
-void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
-         double scale);  // y = scale sum x
-template <class T>
-void max(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner);
-template <class T>
-void max_backward(Cpu, const T* x, const T* y, const T* dy, T* dx, int64_t outer, int64_t length,
-                  int64_t inner);
-// x [rows, length], y [rows]
-template <class T>
-void argmax(Cpu, const T* x, int32_t* y, int64_t rows, int64_t length);
-template <class T>
-void variance(Cpu, const T* x, T* y, int64_t rows, int64_t length, int64_t correction);
-
-// --- rows: softmax, norms, cross-entropy ---
-
 // Into how many blocks a sum over rows is cut: each is summed by itself, then block after block.
 inline int64_t row_blocks(int64_t rows) { return rows < 1024 ? (rows + 15) / 16 : 64; }
-
-template <class T>
-void softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns);
-template <class T>
-void softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns);
-template <class T>
-void log_softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns);
-template <class T>
-void log_softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns);
 
 struct CrossEntropyRows {
   const int32_t* targets;  // [R]
@@ -71,18 +20,6 @@ struct CrossEntropyRows {
   int64_t ignore_index;
   double label_smoothing;
 };
-// losses [R]; log_sums [R]: ln sum_v e^(logits_v - max), all that the backward needs.
-template <class T>
-void cross_entropy_forward(Cpu, const CrossEntropyRows& p, const T* logits, Acc<T>* losses, Acc<T>* log_sums);
-// weight = 1, or for the mean 1 / (the number of rows not ignored);  loss = weight sum of losses
-template <class A>
-void cross_entropy_total(Cpu, const CrossEntropyRows& p, const A* losses, bool mean, A* loss, A* weight);
-// dlogits [R, V]; row r's upstream gradient is dy[r dy_stride] times *weight (1 where weight is null).
-template <class T>
-void cross_entropy_backward(Cpu, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
-                            const Acc<T>* dy, int64_t dy_stride, const Acc<T>* weight, T* dlogits);
-// The first row whose target is neither ignored nor in 0..V-1; -1: there is none.
-int64_t find_bad_target(Cpu, const CrossEntropyRows& p);
 
 // y = (s - mean) rstd weight + bias with s = x + residual. What is null is left out: weight, bias; residual
 // and sum; mean, which makes it an RMS norm.
@@ -99,8 +36,6 @@ struct NormForward {
   int64_t rows, columns;
   double eps;
 };
-template <class T>
-void norm_forward(Cpu, const NormForward<T>& p);
 
 // Null: weight, mean as above; dsum when s has no other gradient; dx, dweight, dbias when not wanted.
 template <class T>
@@ -117,63 +52,7 @@ struct NormBackward {
   Acc<T>* partial;  // scratch: row_blocks(R) C for each of dweight and dbias that is wanted
   int64_t rows, columns;
 };
-template <class T>
-void norm_backward(Cpu, const NormBackward<T>& p);
 
-// --- fused pointwise ops ---
-
-// y = f(x + bias);  x, y [R, C], bias [C]
-template <class F, class T>
-void bias_unary(Cpu, F f, const T* x, const T* bias, T* y, int64_t rows, int64_t columns);
-// dx = dy f'(x + bias), dbias = sum_r dx (null: not wanted); partial: scratch, row_blocks(R) C
-template <class F, class T>
-void bias_unary_backward(Cpu, F f, const T* x, const T* bias, const T* dy, T* dx, T* dbias, Acc<T>* partial,
-                         int64_t rows, int64_t columns);
-// y = silu(gate) up
-template <class T>
-void silu_mul_forward(Cpu, const T* gate, const T* up, T* y, int64_t n);
-template <class T>
-void silu_mul_backward(Cpu, const T* gate, const T* up, const T* dy, T* dgate, T* dup, int64_t n);
-
-// --- matrix products ---
-template <class T>
-void gemm(Cpu, const Gemm<T, T>& product);
-
-// --- indexing ---
-// y[o, j, i] = x[o, index[j], i]:  x [outer, rows, inner], y [outer, picks, inner]
-template <class T>
-void select_rows(Cpu, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
-                 int64_t inner);
-// dx[o, r, i] = sum of dy[o, j, i] over the j with index[j] = r, in the order of j
-template <class T>
-void select_rows_backward(Cpu, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
-                          int64_t picks, int64_t inner);
-// y[i] = x[i with coordinate `dim` replaced by index[i]], for i in `shape`, index's and y's; both are dense
-template <class T>
-void gather(Cpu, const T* x, const Strides& x_strides, const int32_t* index, T* y, const Shape& shape,
-            int dim);
-// dx (zero before) += dy at the places that gather read, in the order of the index along `dim`
-template <class T>
-void gather_backward(Cpu, const T* dy, const int32_t* index, T* dx, const Strides& dx_strides,
-                     const Shape& shape, int dim);
-
-// --- transformer: dropout, rope, attention ---
-// y[i] = x[i] / (1 - p) where uniform_from(word i of `stream`) >= p, else 0; n elements
-template <class T>
-void dropout(Cpu, const RandomStream& stream, double p, const T* x, T* y, int64_t n);
-// x, y [B, H, T, D]: row t turned by angles (t + position) theta^(-2i/D), backwards for the gradient
-template <class T>
-void rope(Cpu, const RopeSizes& sizes, HeadRows<const T> x, HeadRows<T> y);
-// lse [B, H, Tq]: the log-sum-exp of each row's scores, which is all the backward needs to have them again.
-template <class T>
-void attention_forward(Cpu, const AttentionSizes& sizes, HeadRows<const T> q, HeadRows<const T> k,
-                       HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse);
-template <class T>
-void attention_backward(Cpu, const AttentionSizes& sizes, HeadRows<const T> q, HeadRows<const T> k,
-                        HeadRows<const T> v, HeadRows<const T> y, HeadRows<const T> dy, const Acc<T>* lse,
-                        HeadRows<T> dq, HeadRows<T> dk, HeadRows<T> dv);
-
-// --- optimizers ---
 // A piece of the flat parameter arena: n weights with their gradient and state. `master` holds the weight the
 // update works on; where T is that type it is the weight itself.
 template <class T>
@@ -185,6 +64,7 @@ struct UpdatePiece {
   Acc<T>* state1;  // second moment
   int64_t n;
 };
+
 // What one segment's update needs, worked out once a step: by parameter, so that groups (and later replicas)
 // may differ.
 struct SgdCoefficients {
@@ -206,14 +86,15 @@ struct AdamCoefficients {
   double inverse_root;  // 1 / sqrt(1 - beta2^t)
   double eps;
 };
-template <class T>
-void sgd_update(Cpu, const UpdatePiece<T>& piece, const SgdCoefficients& c);
-template <class T>
-void adam_update(Cpu, const UpdatePiece<T>& piece, const AdamCoefficients& c);
-// sum_i x_i^2
-template <class T>
-double sum_of_squares(Cpu, const T* x, int64_t n);
-// Rewrites those masters that do not round to their weight: somebody has written the weight.
-void adopt_masters(Cpu, const bfloat16* weights, float* masters, int64_t n);
+
+#define Context Cpu
+#include "core/kernel_list.h"
+#undef Context
+
+#ifdef GALVAN_CUDA
+#define Context Cuda
+#include "core/kernel_list.h"
+#undef Context
+#endif
 
 }  // namespace galvan

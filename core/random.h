@@ -17,7 +17,7 @@ namespace galvan {
 using Philox4 = std::array<uint32_t, 4>;
 
 // Ten rounds: four random words for a counter and a key.
-inline Philox4 philox(Philox4 counter, std::array<uint32_t, 2> key) {
+constexpr Philox4 philox(Philox4 counter, std::array<uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * counter[0];
     const uint64_t p1 = uint64_t{0xCD9E8D57u} * counter[2];
@@ -38,7 +38,7 @@ struct RandomStream {
   uint32_t micro_step = 0;  // at most 65,535
 
   // Words 4 block .. 4 block + 3. Blocks are numbered up to 2^48.
-  Philox4 words(uint64_t block) const {
+  constexpr Philox4 words(uint64_t block) const {
     return philox(
         {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32) | micro_step << 16, step, stream},
         {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
@@ -53,7 +53,7 @@ constexpr uint32_t stream_of(std::string_view name) {
 }
 
 // Uniform in [0, 1), with 24 random bits.
-inline float uniform_from(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+constexpr float uniform_from(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 // What the random ops of the calling thread's forward pass draw from. The trainer sets it before every
 // forward pass; each random op takes the next ordinal as its stream.

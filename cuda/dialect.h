@@ -1,0 +1,68 @@
+// The dialect that our kernels are written in: CUDA C++ as it is, but for three things that a host compiler
+// cannot know. It gets them from cuda/sim, nvcc from CUDA:
+//
+//   launch<kernel>(grid, block, shared_bytes, stream, args...)   for kernel<<<...>>>(args...)
+//   GALVAN_SHARED(float[32][33], tile);                          for __shared__ float tile[32][33];
+//   float* rows = dynamic_shared<float>();                       for extern __shared__ float rows[];
+//
+// Everything in PTX (cp.async, ldmatrix, mma) stands in cuda/ptx.h, with a simulated body beside each.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <utility>
+
+#ifdef GALVAN_CUDA_SIM
+#include "cuda/sim/device.h"
+#include "cuda/sim/launch.h"
+#endif
+
+namespace galvan {
+
+template <class T>
+using SharedType = T;  // float[32][33] in front of a variable's name
+
+#ifdef GALVAN_CUDA_SIM
+
+using sim::launch;
+
+template <class T>
+T* dynamic_shared() {
+  return static_cast<T*>(sim::Block::current()->dynamic_shared());
+}
+
+#define GALVAN_SHARED(type, name)                                                                          \
+  static constexpr char name##_key = 0;                                                                    \
+  auto& name = *static_cast<::galvan::SharedType<type>*>(::galvan::sim::Block::current()->shared_variable( \
+      &name##_key, sizeof(::galvan::SharedType<type>), alignof(::galvan::SharedType<type>)))
+
+#else
+
+// Throws Error when the launch was refused, naming the kernel's configuration.
+void check_launch(dim3 grid, dim3 block, size_t shared_bytes);
+void allow_shared_memory(const void* kernel, size_t bytes);
+
+template <auto kKernel, class... Args>
+void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
+  if (shared_bytes > 48 * 1024) allow_shared_memory(reinterpret_cast<const void*>(kKernel), shared_bytes);
+  kKernel<<<grid, block, shared_bytes, stream>>>(args...);
+  check_launch(grid, block, shared_bytes);
+}
+
+template <class T>
+__device__ T* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char galvan_dynamic_shared[];
+  return reinterpret_cast<T*>(galvan_dynamic_shared);
+}
+
+#define GALVAN_SHARED(type, name) __shared__ ::galvan::SharedType<type> name
+
+#endif
+
+// How many blocks of `threads` cover n elements.
+inline unsigned blocks_for(int64_t n, int threads) {
+  return static_cast<unsigned>((n + threads - 1) / threads);
+}
+
+}  // namespace galvan

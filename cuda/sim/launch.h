@@ -1,0 +1,37 @@
+// launch<kernel>(grid, block, shared_bytes, stream, args...): puts the kernel at the end of the stream.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "cuda/sim/block.h"
+
+namespace galvan::sim {
+
+// Checks the launch against the card's limits, then appends it to the stream. `body` runs one thread.
+void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> body);
+
+// "softmax_rows<float>", out of a function's name for the compiler: "... [with auto kKernel = NAME; ...]".
+std::string short_kernel_name(std::string_view pretty_function);
+
+template <auto kKernel>
+const char* kernel_name() {
+  static const std::string name = short_kernel_name(__PRETTY_FUNCTION__);
+  return name.c_str();
+}
+
+template <class... Params>
+std::tuple<Params...> parameters_of(void (*)(Params...));
+
+template <auto kKernel, class... Args>
+void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
+  decltype(parameters_of(kKernel)) parameters(args...);
+  enqueue({kernel_name<kKernel>(), grid, block, shared_bytes}, stream,
+          [parameters] { std::apply(kKernel, parameters); });
+}
+
+}  // namespace galvan::sim

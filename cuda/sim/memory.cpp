@@ -1,0 +1,100 @@
+#include "cuda/sim/memory.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "core/check.h"
+
+namespace galvan::sim {
+namespace {
+
+struct Memory {
+  std::mutex mutex;
+  char* base;
+  std::map<size_t, size_t> blocks;  // offset -> bytes
+  size_t in_use = 0;
+
+  Memory() {
+    void* range = mmap(nullptr, kDeviceMemoryBytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    check(range != MAP_FAILED, "simulator: the system gives no addresses for the card's memory");
+    base = static_cast<char*>(range);
+  }
+};
+
+Memory& memory() {
+  static Memory the_memory;
+  return the_memory;
+}
+
+size_t rounded(size_t bytes) { return (bytes + kGapBytes - 1) / kGapBytes * kGapBytes; }
+
+}  // namespace
+
+void* allocate_device(size_t bytes) {
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  // The first gap that is wide enough.
+  size_t offset = kGapBytes;
+  for (const auto& [begin, size] : m.blocks) {
+    if (offset + rounded(bytes) + kGapBytes <= begin) break;
+    offset = begin + rounded(size) + kGapBytes;
+  }
+  if (bytes > kDeviceMemoryBytes || offset + rounded(bytes) + kGapBytes > kDeviceMemoryBytes) return nullptr;
+  m.blocks[offset] = bytes;
+  m.in_use += bytes;
+  std::memset(m.base + offset, 0xff, bytes);
+  return m.base + offset;
+}
+
+bool free_device(void* pointer) {
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const auto block = m.blocks.find(static_cast<size_t>(static_cast<char*>(pointer) - m.base));
+  if (block == m.blocks.end()) return false;
+  m.in_use -= block->second;
+  std::memset(pointer, 0xff, block->second);
+  m.blocks.erase(block);
+  return true;
+}
+
+size_t device_bytes_in_use() {
+  const std::lock_guard lock(memory().mutex);
+  return memory().in_use;
+}
+
+bool is_device_address(const void* address) {
+  const char* const base = memory().base;
+  return address >= base && address < base + kDeviceMemoryBytes;
+}
+
+size_t device_offset(const void* address) {
+  return static_cast<size_t>(static_cast<const char*>(address) - memory().base);
+}
+
+bool is_device_range(const void* address, size_t bytes, std::string* what) {
+  if (!is_device_address(address)) {
+    *what = "is not the card's memory";
+    return false;
+  }
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const size_t offset = device_offset(address);
+  auto block = m.blocks.upper_bound(offset);
+  if (block == m.blocks.begin()) {
+    *what = "lies before every block of memory";
+    return false;
+  }
+  --block;
+  const auto [begin, size] = *block;
+  if (offset + bytes <= begin + size) return true;
+  *what = offset >= begin + size
+              ? concat("lies ", offset - begin - size, " bytes past the end of a block of ", size)
+              : concat("reaches ", offset + bytes - begin - size, " bytes past the end of a block of ", size);
+  return false;
+}
+
+}  // namespace galvan::sim

@@ -1,0 +1,26 @@
+// The simulated card's memory: one range of addresses, so that every address can be told apart from the host's,
+// with a gap that belongs to nobody after each block.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace galvan::sim {
+
+inline constexpr size_t kDeviceMemoryBytes = size_t{4} << 30;
+inline constexpr size_t kGapBytes = 256;
+
+// Null when there is no room. Contents: bytes that as floats are NaN.
+void* allocate_device(size_t bytes);
+// False: no such block.
+bool free_device(void* pointer);
+size_t device_bytes_in_use();
+
+// Whether [address, address + bytes) lies in one block; else `what` says where it does lie: "12 bytes past the
+// end of a block of 400".
+bool is_device_range(const void* address, size_t bytes, std::string* what);
+bool is_device_address(const void* address);
+// The distance from the card's first byte.
+size_t device_offset(const void* address);
+
+}  // namespace galvan::sim

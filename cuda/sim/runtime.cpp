@@ -1,0 +1,429 @@
+// The simulated card behind cuda_runtime.h: its properties and memory, streams, events and graphs.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/parallel.h"
+#include "cuda/sim/block.h"
+#include "cuda/sim/launch.h"
+#include "cuda/sim/memory.h"
+#include "cuda/sim/watch.h"
+
+using galvan::concat;
+using Work = std::function<void()>;
+
+struct CUgraph_st {
+  std::vector<Work> nodes;
+};
+struct CUgraphExec_st {
+  std::vector<Work> nodes;
+};
+struct CUstream_st {
+  std::deque<Work> queue;
+  uint64_t appended = 0, finished = 0;
+  std::unique_ptr<CUgraph_st> capture;
+};
+struct CUevent_st {
+  cudaStream_t stream = nullptr;
+  uint64_t position = 0;  // of the stream: the event is over when so much of it has finished
+  std::chrono::steady_clock::time_point time;
+};
+
+namespace {
+
+std::recursive_mutex the_lock;
+cudaError_t last_error = cudaSuccess;
+std::string sticky_error;  // what a kernel did wrong: every later call fails, as on a real card
+
+cudaError_t set(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+cudaError_t state() { return sticky_error.empty() ? cudaSuccess : set(cudaErrorLaunchFailure); }
+
+void drain(cudaStream_t stream, uint64_t position) {
+  while (stream->finished < position && !stream->queue.empty()) {
+    const Work work = std::move(stream->queue.front());
+    stream->queue.pop_front();
+    if (sticky_error.empty()) {
+      try {
+        work();
+      } catch (const std::exception& problem) {
+        sticky_error = problem.what();
+      }
+    }
+    ++stream->finished;
+  }
+}
+
+cudaError_t append(cudaStream_t stream, Work work) {
+  if (!stream)
+    return set(cudaErrorInvalidResourceHandle);  // the default stream would wait for all the others
+  if (stream->capture) {
+    stream->capture->nodes.push_back(std::move(work));
+  } else {
+    stream->queue.push_back(std::move(work));
+    ++stream->appended;
+  }
+  return state();
+}
+
+std::vector<cudaStream_t>& streams() {
+  static std::vector<cudaStream_t> all;
+  return all;
+}
+
+// Copies and fills of the card's memory are checked like a kernel's accesses.
+void check_range(const char* what, const void* address, size_t bytes) {
+  std::string where;
+  if (galvan::sim::is_device_address(address) && !galvan::sim::is_device_range(address, bytes, &where))
+    galvan::fail(what, " of ", bytes, " bytes: ", where);
+}
+
+void copy_bytes(void* to, const void* from, size_t bytes) {
+  check_range("cudaMemcpy to the card", to, bytes);
+  check_range("cudaMemcpy from the card", from, bytes);
+  std::memcpy(to, from, bytes);
+}
+
+}  // namespace
+
+namespace galvan::sim {
+
+std::string short_kernel_name(std::string_view pretty_function) {
+  const std::string_view before = "kKernel = ";
+  const size_t begin = pretty_function.find(before) + before.size();
+  const size_t end = std::min(pretty_function.find("; ", begin), pretty_function.rfind(']'));
+  std::string name(pretty_function.substr(begin, end - begin));
+  if (name.starts_with('&')) name.erase(0, 1);
+  for (const std::string_view noise : {"galvan::", "{anonymous}::", "(anonymous namespace)::"})
+    for (size_t at; (at = name.find(noise)) != name.npos;) name.erase(at, noise.size());
+  return name;
+}
+
+void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> body) {
+  const std::lock_guard lock(the_lock);
+  const uint64_t threads = uint64_t{launch.block.x} * launch.block.y * launch.block.z;
+  const uint64_t blocks = uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
+  const bool fits = threads >= 1 && threads <= 1024 && launch.block.z <= 64 && blocks >= 1 &&
+                    launch.grid.x <= 0x7fffffffu && launch.grid.y <= 65535 && launch.grid.z <= 65535 &&
+                    launch.dynamic_shared_bytes <= kSharedLimit;
+  check(fits, launch.kernel, ": cannot be launched as (", launch.grid.x, ",", launch.grid.y, ",",
+        launch.grid.z, ") blocks of (", launch.block.x, ",", launch.block.y, ",", launch.block.z,
+        ") threads with ", launch.dynamic_shared_bytes, " bytes of shared memory");
+  const auto run = [launch, blocks, body = std::move(body)] {
+    const auto run_block = [&](int64_t block) {
+      thread_local Block engine;
+      const unsigned b = static_cast<unsigned>(block), x = launch.grid.x, y = launch.grid.y;
+      engine.run(launch, {b % x, b / x % y, b / (x * y)}, body);
+    };
+    if (watching()) {  // a watch sees one block after the other
+      for (uint64_t block = 0; block < blocks; ++block) run_block(static_cast<int64_t>(block));
+    } else {
+      parallel_for(static_cast<int64_t>(blocks), run_block);
+    }
+  };
+  append(stream, run);
+}
+
+}  // namespace galvan::sim
+
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration:
+      return "cudaErrorInvalidConfiguration";
+    case cudaErrorInsufficientDriver:
+      return "cudaErrorInsufficientDriver";
+    case cudaErrorNoDevice:
+      return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidResourceHandle:
+      return "cudaErrorInvalidResourceHandle";
+    case cudaErrorNotReady:
+      return "cudaErrorNotReady";
+    case cudaErrorIllegalAddress:
+      return "cudaErrorIllegalAddress";
+    case cudaErrorLaunchFailure:
+      return "cudaErrorLaunchFailure";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated:
+      return "cudaErrorStreamCaptureInvalidated";
+  }
+  return "unknown error";
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  if (error == cudaErrorLaunchFailure && !sticky_error.empty()) return sticky_error.c_str();
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorInvalidValue:
+      return "invalid argument";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorNoDevice:
+      return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice:
+      return "invalid device ordinal";
+    case cudaErrorInvalidResourceHandle:
+      return "invalid resource handle";
+    case cudaErrorNotReady:
+      return "device not ready";
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+    default:
+      return cudaGetErrorName(error);
+  }
+}
+
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+cudaError_t cudaPeekAtLastError() { return last_error; }
+
+// --- the card ---
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) { return set(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return set(cudaErrorInvalidDevice);
+  *properties = {};
+  std::strcpy(properties->name, "simulated GPU");
+  properties->totalGlobalMem = galvan::sim::kDeviceMemoryBytes;
+  properties->major = 9;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  if (device != 0) return set(cudaErrorInvalidDevice);
+  switch (attribute) {  // an H100's, but for the number of processors, which is this machine's
+    case cudaDevAttrMaxThreadsPerBlock:
+      *value = 1024;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+      *value = galvan::sim::kStaticSharedLimit;
+      break;
+    case cudaDevAttrWarpSize:
+      *value = galvan::sim::kWarpSize;
+      break;
+    case cudaDevAttrClockRate:
+      *value = 1980000;
+      break;
+    case cudaDevAttrMultiProcessorCount:
+      *value = galvan::threads();
+      break;
+    case cudaDevAttrMemoryClockRate:
+      *value = 2619000;
+      break;
+    case cudaDevAttrGlobalMemoryBusWidth:
+      *value = 5120;
+      break;
+    case cudaDevAttrL2CacheSize:
+      *value = 50 << 20;
+      break;
+    case cudaDevAttrMaxThreadsPerMultiProcessor:
+      *value = 2048;
+      break;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = 9;
+      break;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = 0;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+      *value = 228 << 10;
+      break;
+    case cudaDevAttrMaxRegistersPerMultiprocessor:
+      *value = 65536;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = galvan::sim::kSharedLimit;
+      break;
+    default:
+      return set(cudaErrorInvalidValue);
+  }
+  return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  *total = galvan::sim::kDeviceMemoryBytes;
+  *free = *total - galvan::sim::device_bytes_in_use();
+  return cudaSuccess;
+}
+
+// --- memory ---
+cudaError_t cudaMalloc(void** pointer, size_t bytes) {
+  *pointer = bytes == 0 ? nullptr : galvan::sim::allocate_device(bytes);
+  return set(*pointer || bytes == 0 ? cudaSuccess : cudaErrorMemoryAllocation);
+}
+cudaError_t cudaFree(void* pointer) {
+  if (!pointer) return cudaSuccess;
+  cudaDeviceSynchronize();
+  return set(galvan::sim::free_device(pointer) ? cudaSuccess : cudaErrorInvalidValue);
+}
+cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
+  *pointer = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return set(*pointer ? cudaSuccess : cudaErrorMemoryAllocation);
+}
+cudaError_t cudaFreeHost(void* pointer) {
+  std::free(pointer);
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  const std::lock_guard lock(the_lock);
+  return append(stream, [=] { copy_bytes(to, from, bytes); });
+}
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
+  const std::lock_guard lock(the_lock);
+  if (const cudaError_t error = cudaDeviceSynchronize(); error != cudaSuccess) return error;
+  copy_bytes(to, from, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  const std::lock_guard lock(the_lock);
+  return append(stream, [=] {
+    check_range("cudaMemset", to, bytes);
+    std::memset(to, value, bytes);
+  });
+}
+cudaError_t cudaMemset(void* to, int value, size_t bytes) {
+  const std::lock_guard lock(the_lock);
+  if (const cudaError_t error = cudaDeviceSynchronize(); error != cudaSuccess) return error;
+  check_range("cudaMemset", to, bytes);
+  std::memset(to, value, bytes);
+  return cudaSuccess;
+}
+
+// --- streams and events ---
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const std::lock_guard lock(the_lock);
+  *stream = new CUstream_st;
+  streams().push_back(*stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard lock(the_lock);
+  drain(stream, stream->appended);
+  std::erase(streams(), stream);
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const std::lock_guard lock(the_lock);
+  if (!stream) return set(cudaErrorInvalidResourceHandle);
+  if (stream->capture) return set(cudaErrorStreamCaptureUnsupported);
+  drain(stream, stream->appended);
+  return state();
+}
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const std::lock_guard lock(the_lock);
+  if (state() != cudaSuccess) return state();
+  return stream->finished == stream->appended ? cudaSuccess : cudaErrorNotReady;
+}
+cudaError_t cudaDeviceSynchronize() {
+  const std::lock_guard lock(the_lock);
+  for (const cudaStream_t stream : streams()) {
+    if (stream->capture) return set(cudaErrorStreamCaptureUnsupported);
+    drain(stream, stream->appended);
+  }
+  return state();
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const std::lock_guard lock(the_lock);
+  if (!event->stream) return cudaSuccess;
+  return append(stream, [other = event->stream, position = event->position] { drain(other, position); });
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  const std::lock_guard lock(the_lock);
+  if (event->stream) drain(event->stream, event->position);
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const std::lock_guard lock(the_lock);
+  const cudaError_t error = append(stream, [event] { event->time = std::chrono::steady_clock::now(); });
+  event->stream = stream;
+  event->position = stream->appended;
+  return error;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const std::lock_guard lock(the_lock);
+  if (event->stream) drain(event->stream, event->position);
+  return state();
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const std::lock_guard lock(the_lock);
+  if (state() != cudaSuccess) return state();
+  return !event->stream || event->stream->finished >= event->position ? cudaSuccess : cudaErrorNotReady;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  cudaEventSynchronize(end);
+  *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
+  return state();
+}
+
+// --- graphs ---
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  const std::lock_guard lock(the_lock);
+  if (stream->capture) return set(cudaErrorStreamCaptureUnsupported);
+  stream->capture = std::make_unique<CUgraph_st>();
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  const std::lock_guard lock(the_lock);
+  if (!stream->capture) return set(cudaErrorInvalidValue);
+  *graph = stream->capture.release();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new CUgraphExec_st{graph->nodes};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, void*, size_t* count) {
+  *count = graph->nodes.size();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  const std::lock_guard lock(the_lock);
+  for (const Work& node : exec->nodes)
+    if (const cudaError_t error = append(stream, node); error != cudaSuccess) return error;
+  return state();
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  cudaDeviceSynchronize();
+  delete exec;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}

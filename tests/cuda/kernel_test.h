@@ -1,0 +1,77 @@
+// Kernels of the two contexts side by side, on the same inputs.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "core/kernels.h"
+#include "core/random.h"
+#include "cuda/runtime/check.h"
+#include "cuda/runtime/stream.h"
+
+namespace galvan {
+
+// An array on the card, with what the host has in it.
+template <class T>
+class DeviceArray {
+ public:
+  explicit DeviceArray(const std::vector<T>& values) : size_(values.size()) {
+    GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&data_), (size_ + 1) * sizeof(T)));
+    GALVAN_CUDA_CALL(cudaMemcpy(data_, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
+  }
+  explicit DeviceArray(size_t size) : DeviceArray(std::vector<T>(size)) {}
+  ~DeviceArray() { cudaFree(data_); }
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
+
+  T* data() const { return data_; }
+  std::vector<T> values() const {
+    std::vector<T> host(size_);
+    GALVAN_CUDA_CALL(cudaDeviceSynchronize());
+    GALVAN_CUDA_CALL(cudaMemcpy(host.data(), data_, size_ * sizeof(T), cudaMemcpyDeviceToHost));
+    return host;
+  }
+
+ private:
+  size_t size_;
+  T* data_ = nullptr;
+};
+
+// n values in [low, high), the same for every dtype but for rounding.
+template <class T>
+std::vector<T> random_values(int64_t n, std::string_view stream, double low = -1, double high = 1) {
+  std::vector<T> values(static_cast<size_t>(n));
+  const RandomStream random{.seed = 7, .stream = stream_of(stream)};
+  for (int64_t i = 0; i < n; ++i) {
+    const float u = uniform_from(random.words(static_cast<uint64_t>(i) / 4)[static_cast<size_t>(i % 4)]);
+    values[static_cast<size_t>(i)] = static_cast<T>(static_cast<float>(low + (high - low) * u));
+  }
+  return values;
+}
+
+// Half a unit in the last place, times what `terms` added numbers may lose.
+template <class T>
+double tolerance(int64_t terms) {
+  const double unit = std::is_same_v<T, double> ? 0x1p-53 : std::is_same_v<T, float> ? 0x1p-24 : 0x1p-9;
+  const double sum_unit = std::is_same_v<T, double> ? 0x1p-53 : 0x1p-24;
+  return 4 * unit + 4 * sum_unit * std::sqrt(static_cast<double>(terms));
+}
+
+// |a - b| <= tolerance (1 + |b|) for all elements; NaN equals NaN.
+template <class T>
+void check_close(const std::vector<T>& a, const std::vector<T>& b, double tolerance) {
+  REQUIRE(a.size() == b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
+    if (std::isnan(x) && std::isnan(y)) continue;
+    if (std::fabs(x - y) <= tolerance * (1 + std::fabs(y)) || x == y) continue;
+    CAPTURE(i);
+    CAPTURE(x);
+    CAPTURE(y);
+    FAIL("elements differ");
+  }
+}
+
+}  // namespace galvan
