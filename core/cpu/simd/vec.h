@@ -147,12 +147,12 @@ GALVAN_INLINE Vec<T> load_n_as(const bfloat16* p, int n) {
 }
 
 // Stores that convert: of T as it is, or of float rounded to bfloat16.
-template <class T>
-GALVAN_INLINE void store_as(T* p, Vec<T> v) {
+template <class T, class V>
+GALVAN_INLINE void store_as(T* p, V v) {
   store(p, v);
 }
-template <class T>
-GALVAN_INLINE void store_n_as(T* p, Vec<T> v, int n) {
+template <class T, class V>
+GALVAN_INLINE void store_n_as(T* p, V v, int n) {
   store_n(p, v, n);
 }
 
