@@ -102,12 +102,18 @@ GALVAN_INLINE void store_narrow(bfloat16* p, V v) {
   __builtin_memcpy(&p->bits, &bits, sizeof(bits));
 }
 
+// A head's rows are short and far apart, which the processor does not fetch ahead by itself.
+constexpr int64_t kRowsAhead = 8;
+
 // to[n, width] = rows [n, D], the columns from D on zero.
 template <class T>
 void load_rows(const T* from, int64_t stride, int64_t n, int64_t D, int64_t width, float* to) {
   for (; n > 0; --n, from += stride, to += width) {
     int64_t d = 0;
-    for (; d + kL <= D; d += kL) store(to + d, load_wide(from + d));
+    for (; d + kL <= D; d += kL) {
+      __builtin_prefetch(from + kRowsAhead * stride + d);
+      store(to + d, load_wide(from + d));
+    }
     if (d == D) continue;
     T tail[kL] = {};
     __builtin_memcpy(static_cast<void*>(tail), from + d, (D - d) * sizeof(T));
@@ -120,7 +126,10 @@ template <class T>
 void store_rows(const float* from, int64_t n, int64_t D, int64_t width, float factor, T* to, int64_t stride) {
   for (; n > 0; --n, from += width, to += stride) {
     int64_t d = 0;
-    for (; d + kL <= D; d += kL) store_narrow(to + d, load(from + d) * factor);
+    for (; d + kL <= D; d += kL) {
+      __builtin_prefetch(to + kRowsAhead * stride + d, 1);
+      store_narrow(to + d, load(from + d) * factor);
+    }
     if (d == D) continue;
     T tail[kL];
     store_narrow(tail, load(from + d) * factor);

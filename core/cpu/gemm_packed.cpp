@@ -28,7 +28,7 @@ namespace {
 
 constexpr int64_t kMaxDepthBytes = 2048;  // of one row of A: 12 rows fill three quarters of a 32 KiB L1
 constexpr int64_t kMaxColumns = 4096;     // of B packed at a time
-constexpr double kTasks = 64;             // that a block is cut into, if that gives tasks of
+constexpr double kTasks = 128;            // that a block is cut into, if that gives tasks of
 constexpr double kMinTaskFlops = 5e5;     //   at least about 5 us
 constexpr double kMaxTaskFlops = 8e6;     //   and at most 80 us
 constexpr double kInlineFlops = 1e5;      // below, waking other threads costs more than it gains
@@ -91,12 +91,13 @@ class PackedProduct {
     const int64_t max_depth = kMaxDepthBytes / kernels.unit_bytes * kernels.unit;
     depth_ = even_pieces(g_.k, max_depth, 16 * kernels.unit);
     units_ = std::min(depth_, g_.k + kernels.unit - 1) / kernels.unit;
-    a_stride_ = round_up(units_, 16) + 16;  // the 16 keep rows from falling on the same lines of a cache
     columns_ = even_pieces(g_.n, kMaxColumns, width_);
     // A is read in place if it is stored as the kernel reads it, and its rows do not share lines of L1.
     const bool in_units = !kernels.packs_a && g_.lda % kernels.unit == 0 && g_.k % kernels.unit == 0;
     const bool rows_share_lines = g_.k > 16 && g_.lda * static_cast<int64_t>(sizeof(In)) % 4096 == 0;
     pack_a_ = g_.transpose_a || !in_units || rows_share_lines;
+    // Packed, 16 more keep rows from falling on the same lines of a cache.
+    a_stride_ = pack_a_ ? round_up(units_, 16) + 16 : g_.lda / kernels.unit;
 
     const int64_t task_panels = task_panel_bytes() / (units_ * width_ * kernels.unit_bytes + 1);
     task_columns_ = even_pieces(std::min(g_.n, columns_), task_panels * width_, width_);
@@ -128,7 +129,8 @@ class PackedProduct {
       }
       int64_t k = 0;
       do {  // once for k = 0
-        const Block block = {j, columns, k, std::min(depth_, g_.k - k)};
+        const int64_t depth = std::min(depth_, g_.k - k);
+        const Block block = {j, columns, k, depth, ceil_div(depth, kernels_.unit)};
         pack(block);
         compute(block);
         k += depth_;
@@ -139,7 +141,7 @@ class PackedProduct {
  private:
   // Columns [j, j + columns) of C, and the terms [k, k + depth) of their sums.
   struct Block {
-    int64_t j, columns, k, depth;
+    int64_t j, columns, k, depth, units;
   };
 
   // Sums that must wait for the next block of k have no place in C when it is of a narrower type.
@@ -156,13 +158,13 @@ class PackedProduct {
     }
   }
 
-  int64_t units(const Block& block) const { return ceil_div(block.depth, kernels_.unit); }
   // The width of the panel that starts at column j of the block.
   int64_t panel_width(const Block& block, int64_t j) const {
-    return std::min<int64_t>(width_, round_up(block.columns - j, kernels_.lanes));
+    const int64_t left = block.columns - j;
+    return left >= width_ ? width_ : round_up(left, kernels_.lanes);
   }
   std::byte* panel(const Block& block, int64_t j) const {
-    return b_packed_ + j * units(block) * kernels_.unit_bytes;
+    return b_packed_ + j * block.units * kernels_.unit_bytes;
   }
 
   // Every task reads whole rows of memory, one after the other.
@@ -182,7 +184,7 @@ class PackedProduct {
         } else {
           kernels_.pack_b(g_.b + block.k * g_.ldb + block.j, g_.ldb, false, row,
                           std::min(row + b_grain, block.depth), block.columns, b_packed_,
-                          units(block) * width_);
+                          block.units * width_);
         }
       } else {
         const int64_t row = (task - b_tasks) * a_grain;
@@ -225,8 +227,8 @@ class PackedProduct {
   void compute_tile(const Block& block, int64_t i, int64_t rows, int64_t j, int64_t next_i) const {
     const int64_t width = panel_width(block, j);
     const int64_t columns = std::min(width, block.columns - j);
-    const auto tile = kernels_.tile[rows - 1][width / kernels_.lanes - 1];
-    const int64_t lda = pack_a_ ? a_stride_ : g_.lda / kernels_.unit;
+    static_assert(Kernels::kVectors == 2);
+    const auto tile = kernels_.tile[rows - 1][width > kernels_.lanes];
     const void *a = a_row(block, i), *next_a = a_row(block, next_i);
     const bool first = block.k == 0;
     const bool last = block.k + block.depth == g_.k;
@@ -235,8 +237,8 @@ class PackedProduct {
     if constexpr (std::is_same_v<Out, Sum>) {
       if (columns == width && !(first && g_.accumulate && g_.bias)) {
         const bool from_c = !first || g_.accumulate;
-        tile(units(block), a, lda, panel(block, j), next_a, from_c ? c : start_row_ + j, from_c ? g_.ldc : 0,
-             c, g_.ldc);
+        tile(block.units, a, a_stride_, panel(block, j), next_a, from_c ? c : start_row_ + j,
+             from_c ? g_.ldc : 0, c, g_.ldc);
         return;
       }
     }
@@ -256,7 +258,7 @@ class PackedProduct {
         }
       }
     }
-    tile(units(block), a, lda, panel(block, j), next_a, from_start_row ? start_row_ + j : sums,
+    tile(block.units, a, a_stride_, panel(block, j), next_a, from_start_row ? start_row_ + j : sums,
          from_start_row ? 0 : width, sums, width);
     if constexpr (!std::is_same_v<Out, Sum>) {
       if (!last) {
@@ -278,7 +280,7 @@ class PackedProduct {
   int64_t units_;        // of depth_
   int64_t columns_;      // of B packed at a time
   bool pack_a_;
-  int64_t a_stride_;  // from one packed row of A to the next, in units
+  int64_t a_stride_;  // from one row of A to the next as the kernel reads it, in units
   int64_t task_columns_, task_rows_;
 
   int64_t start_row_bytes_, sums_bytes_, b_bytes_;
