@@ -194,9 +194,9 @@ TEST_CASE("info shows the processor, or a model") {
   REQUIRE(place.run(Workplace::train("run")).code == 0);
   const Finished model = place.run({"info", "--checkpoint", "run"});
   CHECK_MESSAGE(model.code == 0, model.err);
-  for (const char* what : {"\nsteps done     12\n", "\nlayers         2 of 2 heads, 32 wide, GELU\n",
-                           "\ncontext        16 tokens\n", "\ntokenizer      char, 29 tokens\n",
-                           "26,912   100.0 %\n"})
+  for (const char* what :
+       {"\nsteps done     12\n", "\nlayers         2 of 2 heads, 32 wide, GELU\n",
+        "\ncontext        16 tokens\n", "\ntokenizer      char, 29 tokens\n", "26,912   100.0 %\n"})
     CHECK_MESSAGE(model.out.find(what) != std::string::npos, what);
   CHECK(place.run({"info", "--checkpoint", "none"}).err == "galvan: none: there is no such folder\n");
 }
