@@ -36,8 +36,9 @@ std::string Progress::line(const StepReport& r) const {
   std::string text;
   const size_t room = terminal_ ? static_cast<size_t>(terminal_columns()) - 1 : std::string::npos;
   for (const std::string& part : parts) {
-    if (text.size() + 2 + part.size() > room) break;
-    text += (text.empty() ? "" : "  ") + part;
+    const std::string more = (text.empty() ? "" : "  ") + part;
+    if (text.size() + more.size() > room) break;
+    text += more;
   }
   return text;
 }
