@@ -30,7 +30,7 @@ bits per character compare models whose tokens differ.)";
     settings.add("validation", &validation_, "only this last part of the text; default all of it",
                  {.least = 0, .most = 1});
     settings.add("json", &json_, "print one line of JSON", {.in_files = false});
-    settings.add("batch-size", &batch_size_, "sequences at a time", {.least = 1});
+    settings.add("batch-size", &batch_size_, "sequences at a time", {.least = 1, .most = 65536});
     settings.add("context", &context_, "tokens to predict from; default the model's context", {.least = 0});
     settings.add("threads", &threads_, "threads of computation; default all processors",
                  {.least = 0, .most = 1024});

@@ -29,7 +29,7 @@ MemoryPlan plan_memory(const ModelConfig& c, DType dtype, int states, int64_t ba
   return {.weights = parameters * (dtype == DType::bf16 ? size + wide : size),
           .gradients = parameters * size,
           .optimizer = parameters * states * wide,
-          .activations = token * static_cast<double>(batch_size * c.context) * size};
+          .activations = token * static_cast<double>(batch_size) * static_cast<double>(c.context) * size};
 }
 
 std::string parameter_table(const ModelConfig& c) {

@@ -25,7 +25,8 @@ The schedules and their arguments are PyTorch's (cosine: nanoGPT's), and so are 
 
   void add_options(Settings& settings) override {
     add_schedule_options(settings, schedule_, "policy");
-    settings.add("steps", &steps_, "steps to show; default total-steps, or else 2000", {.least = 0});
+    settings.add("steps", &steps_, "steps to show; default total-steps, or else 2000",
+                 {.least = 1, .most = 1e7});
     settings.add("momentum", &momentum_, "the optimizer's own, shown where the schedule leaves it alone");
     settings.add("csv", &csv_, "print step,lr,momentum with 17 significant digits", {.in_files = false});
     settings.add("svg", &svg_, "write a picture to this file");

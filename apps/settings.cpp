@@ -199,6 +199,17 @@ void Settings::apply_command_line() {
   }
 }
 
+void Settings::check_unchanged(const std::filesystem::path& file, const std::vector<std::string>& names,
+                               const std::string& why) const {
+  for (const auto& [name, value] : read_toml(file)) {
+    if (!contains(names, name) || !given(name)) continue;
+    const SettingValue asked = *present_value(find(name)->target);
+    if (!equal(asked, value))
+      throw UsageError(concat("--", name, " ", toml_text(asked), ": ", file.string(), " has ",
+                              toml_text(value), ", ", why));
+  }
+}
+
 void Settings::check_uses() const {
   for (const Entry& entry : entries_) {
     if (entry.option->count() == 0 || is_used(entry)) continue;

@@ -81,6 +81,10 @@ class Settings {
   // Sets what the command line has, once the app has parsed it.
   void apply_command_line();
 
+  // Throws when the command line has another value for one of `names` than the file; `why` ends the message.
+  void check_unchanged(const std::filesystem::path& file, const std::vector<std::string>& names,
+                       const std::string& why) const;
+
   // Throws when an option on the command line means nothing beside the others.
   void check_uses() const;
 

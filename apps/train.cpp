@@ -107,6 +107,11 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     if (s_.resume) {
       check(holds_run(s_.out), s_.out, " holds no run to resume");
       s_.config = (fs::path(s_.out) / "config.toml").string();
+      settings.check_unchanged(
+          s_.config,
+          {"dtype", "seed", "preset", "style", "layers", "heads", "kv-heads", "width", "context", "mlp-width",
+           "tied-head", "bias", "tokenizer", "vocab-size", "validation", "order", "optimizer"},
+          "and --resume goes on with that");
     }
     if (!s_.config.empty()) {
       // What the file has settled for one option goes when the command line changes that option.
@@ -162,6 +167,15 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   // Text, tokenizer, tokens and the model's sizes.
   void read_text(Settings& settings) {
     const bool from_init = checkpoint_.empty() && !s_.init.empty();
+    if (from_init) {
+      for (const std::string name : {"preset", "style"})
+        if (settings.given(name))
+          throw UsageError("--init brings its sizes and style; --" + name + " has no place beside it");
+      config_ = resolve_model(s_, load_config(s_.init), s_.init);
+      s_.tokenizer = (fs::path(s_.init) / "tokenizer.json").string();
+    } else {
+      config_ = resolve_model(s_);
+    }
     if (!checkpoint_.empty())
       tokenizer_ = Tokenizer::load(checkpoint_ / "tokenizer.json");
     else if (from_init)
@@ -183,15 +197,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     if (!s_.config.empty() && !s_.resume && same_text)
       data_changed_ = !is_data_of(fs::path(s_.config).parent_path(), tokens_);
 
-    if (from_init) {
-      if (settings.given("preset"))
-        throw UsageError("--init brings its sizes; --preset has no place beside it");
-      config_ = resolve_model(s_, load_config(s_.init), s_.init);
-      s_.tokenizer = (fs::path(s_.init) / "tokenizer.json").string();
-    } else {
-      config_ = resolve_model(s_);
-      config_.vocab = tokenizer_->vocab_size();
-    }
+    if (!from_init) config_.vocab = tokenizer_->vocab_size();
   }
 
   BatchOrder order() const { return s_.order == "random" ? BatchOrder::random : BatchOrder::epoch; }
@@ -202,7 +208,13 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
                                 .context = config_.context,
                                 .micro_steps = s_.accumulate,
                                 .order = order()});
-    if (s_.epochs) s_.steps = std::max<int64_t>(1, sampler.steps_for(*s_.epochs));
+    if (s_.epochs) {
+      check(*s_.epochs > 0, "--epochs: ", *s_.epochs, " is not above 0");
+      const double steps = *s_.epochs * static_cast<double>(sampler.windows_per_epoch()) /
+                           static_cast<double>(sampler.windows_per_step());
+      check(steps <= kMostSteps, "--epochs: ", *s_.epochs, " make ", steps, " steps, more than ", kMostSteps);
+      s_.steps = std::max<int64_t>(1, sampler.steps_for(*s_.epochs));
+    }
     s_.epochs.reset();
     epochs_ = static_cast<double>(s_.steps * sampler.windows_per_step()) /
               static_cast<double>(sampler.windows_per_epoch());
@@ -234,7 +246,11 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
                            printed("%.1f", peak_flops_ / 1e9), " GFLOP/s in f32"));
     const std::string advice =
         advice_to_fit(config_, dtype, states, s_.batch_size, s_.accumulate, 0.9 * available);
-    if (!advice.empty()) tell("Warning", concat("this needs more memory than there is; what fits: ", advice));
+    std::fflush(stdout);
+    check(memory.total() <= 1.25 * available, "this needs ", byte_size(memory.total()),
+          " of memory, and there are ", byte_size(available), "; what fits: ", advice);
+    if (!advice.empty())
+      tell("Warning", concat("this may need more memory than there is; what fits: ", advice));
     std::fflush(stdout);
   }
 

@@ -1,5 +1,7 @@
 #include "apps/train_settings.h"
 
+#include <filesystem>
+
 #include "models/bpe.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
@@ -53,9 +55,9 @@ void add_train_options(Settings& settings, TrainSettings& t) {
                {.choices = {"epoch", "random"}});
 
   settings.group("Training");
-  settings.add("steps", &t.steps, "updates in all", positive);
+  settings.add("steps", &t.steps, "updates in all", {.least = 1, .most = kMostSteps});
   settings.add("epochs", &t.epochs, "passes over the text, in place of steps", natural);
-  settings.add("batch-size", &t.batch_size, "sequences at a time", positive);
+  settings.add("batch-size", &t.batch_size, "sequences at a time", {.least = 1, .most = 65536});
   settings.add("accumulate", &t.accumulate, "batches whose gradients make one update",
                {.least = 1, .most = 65536});
   settings.add("eval-every", &t.eval_every, "steps between evaluations, besides epochs' ends; 0: only those",
@@ -67,7 +69,8 @@ void add_train_options(Settings& settings, TrainSettings& t) {
 
   settings.group("Optimizer");
   settings.add("optimizer", &t.optimizer, "how weights move", {.choices = {"adamw", "adam", "sgd"}});
-  settings.add("momentum", &t.momentum, "sgd: how much of the last step goes on; default 0.9", sgd);
+  settings.add("momentum", &t.momentum, "sgd: how much of the last step goes on; default 0.9",
+               {.least = 0, .most = 1, .use = sgd.use});
   settings.add("dampening", &t.dampening, "sgd: what of each gradient the momentum leaves out", sgd);
   settings.add("nesterov", &t.nesterov, "sgd: look ahead along the momentum", sgd);
   settings.add("momentum-form", &t.momentum_form,
@@ -133,6 +136,9 @@ std::unique_ptr<Tokenizer> make_tokenizer(const TrainSettings& t, const std::str
   if (t.tokenizer == "char") return CharacterTokenizer::train(text);
   if (t.tokenizer == "byte") return BpeTokenizer::bytes();
   if (t.tokenizer == "bpe") return BpeTokenizer::train(text, {.vocab_size = t.vocab_size});
+  std::error_code ignored;
+  check(std::filesystem::exists(t.tokenizer, ignored), "--tokenizer ", t.tokenizer,
+        ": neither char, byte or bpe nor a file that is there");
   return Tokenizer::load(t.tokenizer);
 }
 

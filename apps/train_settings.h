@@ -12,6 +12,8 @@
 
 namespace galvan {
 
+inline constexpr double kMostSteps = 1e9;
+
 struct TrainSettings {
   // The run
   std::string data, out, config, init;

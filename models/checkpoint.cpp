@@ -87,8 +87,8 @@ ModelConfig load_config(const fs::path& folder) {
   std::error_code error;
   const auto bytes = fs::file_size(weights, error);
   check(!error, "cannot read ", weights.string(), ": ", error.message());
-  check(static_cast<uint64_t>(config.parameters()) <= bytes, path.string(), ": has sizes of ",
-        config.parameters(), " parameters, but ", weights.filename().string(), " has only ", bytes, " bytes");
+  check(static_cast<uint64_t>(config.parameters()) <= bytes, weights.string(), ": has ", bytes,
+        " bytes, but config.json sizes of ", config.parameters(), " parameters; one of them is corrupt");
   return config;
 }
 
@@ -109,6 +109,11 @@ void load_weights(const fs::path& folder, const Transformer& model) {
   const SafetensorsFile file(path);
   const auto parameters = by_name(model);
   const FileLayout layout = file_layout(model.config());
+  ModelConfig deeper = model.config();
+  const int64_t layers = deeper.layers++;
+  for (const FileTensor& entry : file_layout(deeper).tensors)
+    check(parameters.contains(entry.parameter) || !file.contains(name_in(file, entry.name)), path.string(),
+          ": holds ", entry.name, ", but config.json has only ", layers, layers == 1 ? " layer" : " layers");
   std::vector<NamedTensor> places;  // all are checked before any is written
   for (const FileTensor& entry : layout.tensors) {
     const Tensor target = part(entry, parameters.at(entry.parameter));

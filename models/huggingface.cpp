@@ -247,7 +247,11 @@ ModelConfig from_huggingface(const json& j, const std::string& path) {
       c.dropout = own.at("dropout");
       c.recompute = own.at("recompute");
     }
-    validate(c);
+    try {
+      validate(c);
+    } catch (const Error& error) {
+      fail(path, ": ", error.what());
+    }
     return c;
   } catch (const json::exception& error) {
     fail(path, ": not a model's config.json: ", error.what());

@@ -1,6 +1,8 @@
 // A mistake ends with one line that says what is wrong, and a code other than 0.
 #include <doctest/doctest.h>
 
+#include <regex>
+
 #include "tests/apps/command.h"
 
 using namespace galvan;
@@ -21,6 +23,17 @@ TEST_CASE("mistakes on the command line") {
   expect({"train", "text.txt"}, 2, "what is 'text.txt' for? Options begin with --" + hint);
   expect({"train", "--steps", "1e3"}, 2, "--steps: '1e3' is not a whole number" + hint);
   expect({"train", "--steps", "0"}, 2, "--steps: 0 is less than 1" + hint);
+  expect({"train", "--batch-size", "70000"}, 2, "--batch-size: 70000 is more than 65536" + hint);
+  expect({"train", "--optimizer", "sgd", "--momentum", "5"}, 2, "--momentum: 5.0 is more than 1" + hint);
+  expect({"train", "--data", "text.txt", "--epochs", "0"}, 1, "--epochs: 0 is not above 0");
+  expect({"train", "--data", "text.txt", "--epochs", "1e300"}, 1,
+         "--epochs: 1e+300 make 3.66667e+300 steps, more than 1e+09");
+  expect({"train", "--data", "none.txt", "--dropout", "1"}, 1, "model: dropout 1 is not in [0, 1)");
+  expect({"train", "--data", "text.txt", "--tokenizer", "words"}, 1,
+         "--tokenizer " + (place.path / "words").string() +
+             ": neither char, byte or bpe nor a file that is there");
+  expect({"schedule", "--steps", "1000000000000"}, 2,
+         "--steps: 1000000000000 is more than 1e+07; `galvan schedule --help` shows the options");
   expect({"train", "--lr", "nan"}, 2, "--lr: nan is not a finite number" + hint);
   expect({"train", "--preset", "huge"}, 2,
          "--preset: there is no 'huge'; there are tiny, shakespeare-char, gpt2" + hint);
@@ -62,6 +75,108 @@ TEST_CASE("texts that cannot be learnt from") {
   CHECK(place.run({"train", "--data", "none.txt"}).err.find("none.txt: No such file or directory") !=
         std::string::npos);
   CHECK(place.run({"train", "--data", "."}).err.find("Is a directory") != std::string::npos);
+  CHECK(place.run({"train", "--data", "/dev/zero"}).err ==
+        "galvan: data: /dev/zero is a device, not a text\n");
+}
+
+TEST_CASE("a model that no memory holds is refused before it is made") {
+  const Workplace place;
+  for (const std::vector<std::string>& sizes :
+       {std::vector<std::string>{"--width", "1000000", "--heads", "1"}, {"--layers", "2000000000"}}) {
+    std::vector<std::string> arguments = {"train", "--data", "text.txt"};
+    arguments.insert(arguments.end(), sizes.begin(), sizes.end());
+    const Finished result = place.run(arguments);
+    CHECK(result.code == 1);
+    CHECK_MESSAGE(
+        std::regex_match(result.err, std::regex("galvan: this needs .* [TP]B of memory, and there are .*; "
+                                                "what fits: a smaller model\n")),
+        result.err);
+    CHECK(!place.has("runs"));
+  }
+}
+
+TEST_CASE("a run is not resumed as another") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  const auto expect = [&](const std::string& name, const std::string& value, const std::string& message) {
+    const Finished result = place.run({"train", "--out", "run", "--resume", "--steps", "14", name, value});
+    CHECK(result.code == 2);
+    CHECK(result.err == "galvan: " + message +
+                            ", and --resume goes on with that; `galvan train --help` shows the options\n");
+  };
+  expect("--width", "64", "--width 64: run/config.toml has 32");
+  expect("--optimizer", "sgd", "--optimizer \"sgd\": run/config.toml has \"adamw\"");
+  expect("--validation", "0.5", "--validation 0.5: run/config.toml has 0.1");
+  CHECK(place.run({"train", "--out", "run", "--resume", "--steps", "14", "--width", "32"}).code == 0);
+  const Finished init =
+      place.run({"train", "--data", "text.txt", "--init", "run", "--style", "llama", "--out", "other"});
+  CHECK(init.err ==
+        "galvan: --init brings its sizes and style; --style has no place beside it; `galvan train --help` "
+        "shows "
+        "the options\n");
+}
+
+TEST_CASE("a config.json that its weights contradict") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  const std::string path = "run/checkpoints/12/config.json", good = place.read(path);
+  const auto expect = [&](const std::string& from, const std::string& to, const std::string& message) {
+    std::string bad = good;
+    REQUIRE(bad.find(from) != std::string::npos);
+    bad.replace(bad.find(from), from.size(), to);
+    write_file_atomically(place.path / path, bad);
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"sample", "--checkpoint", "run"},
+          {"eval", "--data", "text.txt", "--checkpoint", "run"},
+          {"train", "--data", "text.txt", "--steps", "1", "--out", "new", "--init", "run"}}) {
+      const Finished result = place.run(command);
+      CHECK(result.code == 1);
+      CHECK_MESSAGE(result.err.find(message) != std::string::npos, result.err);
+      CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    }
+  };
+  expect("\"n_layer\": 2", "\"n_layer\": 2000000000",
+         " bytes, but config.json sizes of 25408000001504 parameters");
+  expect("\"vocab_size\": 29", "\"vocab_size\": 2000000000", "parameters; one of them is corrupt\n");
+  expect("\"n_positions\": 16", "\"n_positions\": 2000000000", "parameters; one of them is corrupt\n");
+  expect("\"n_embd\": 32", "\"n_embd\": 2000000000",
+         "config.json: model: sizes that make 3.2e+19 parameters");
+  expect("\"n_head\": 2", "\"n_head\": 0", "config.json: model: heads is 0, not between 1 and 2^31\n");
+  expect("\"n_layer\": 2", "\"n_layer\": 1",
+         "holds transformer.h.1.ln_1.weight, but config.json has only 1 layer\n");
+  expect("\"n_layer\": 2", "\"n_layer\": 3", "holds no tensor transformer.h.2.ln_1.weight\n");
+}
+
+TEST_CASE("a long context costs sampling no memory until it is used") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run", {"--style", "llama"})).code == 0);
+  const std::string path = "run/checkpoints/12/config.json";
+  std::string config = place.read(path);
+  const std::string from = "\"max_position_embeddings\": 16";
+  config.replace(config.find(from), from.size(), "\"max_position_embeddings\": 2000000000");
+  write_file_atomically(place.path / path, config);
+  const Finished result = place.run({"sample", "--checkpoint", "run", "--tokens", "30"});
+  CHECK_MESSAGE(result.code == 0, result.err);
+}
+
+TEST_CASE("prompts and draws that a model cannot take") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  const auto sample = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"sample", "--checkpoint", "run"});
+    return place.run(more);
+  };
+  CHECK(sample({"--prompt", "The €"}).err ==
+        "galvan: tokenizer: \"€\" (U+20AC) at byte 4 is not among the 29 characters of the vocabulary\n");
+  CHECK(sample({"--prompt", "\xff"}).err ==
+        "galvan: tokenizer: the text is not UTF-8 at byte 0: binary file?\n");
+  CHECK(sample({"--top-p", "0"}).err == "galvan: sample: top_p 0 is not in (0, 1]\n");
+  CHECK(sample({"--tokens", "0", "--prompt", "The"}).out == "The\n");
+  std::string longer_than_context;
+  for (int i = 0; i < 50; ++i) longer_than_context += "The cat ";
+  const Finished result = sample({"--prompt", longer_than_context, "--tokens", "3"});
+  CHECK(result.code == 0);
+  CHECK(result.out.size() == longer_than_context.size() + 3 + 1);
 }
 
 TEST_CASE("configuration files") {
