@@ -74,4 +74,19 @@ void check_close(const std::vector<T>& a, const std::vector<T>& b, double tolera
   }
 }
 
+// One array, on the host and on the card: on(Cpu{}) and on(cuda) are what the two kernels get.
+template <class T>
+struct Both {
+  std::vector<T> host;
+  DeviceArray<T> device;
+
+  Both(std::vector<T> values) : host(std::move(values)), device(host) {}
+  explicit Both(int64_t n) : Both(std::vector<T>(static_cast<size_t>(n))) {}
+
+  T* on(Cpu, bool wanted = true) { return wanted ? host.data() : nullptr; }
+  T* on(Cuda, bool wanted = true) { return wanted ? device.data() : nullptr; }
+  // What the card has computed equals what the host has.
+  void check(double tolerance) const { check_close(device.values(), host, tolerance); }
+};
+
 }  // namespace galvan

@@ -1,0 +1,69 @@
+// Sums over the rows of a matrix [R, C], for gradients of weights and biases: row_blocks(R) blocks of rows are
+// summed each by itself into a scratch [blocks, C], then block after block. The order depends on R alone.
+#pragma once
+
+#include "core/kernels.h"
+#include "cuda/pack.h"
+
+namespace galvan {
+
+inline constexpr int kColumnWarps = 8;
+
+// The launch for a matrix of T: blocks of kColumnWarps warps, x being a tile of columns (a pack a lane), y a
+// block of rows.
+template <class T>
+dim3 column_grid(int64_t rows, int64_t columns) {
+  return {blocks_for(columns, 32 * kPack<T>), static_cast<unsigned>(row_blocks(rows))};
+}
+
+// The rows of the calling block that this warp sums are first, first + kColumnWarps, ... below end.
+struct RowRange {
+  int64_t first, end;
+};
+__device__ inline RowRange rows_of_warp(int64_t rows) {
+  const int64_t block_rows = (rows + gridDim.y - 1) / gridDim.y, begin = blockIdx.y * block_rows;
+  const int64_t end = begin + block_rows;
+  return {begin + threadIdx.x / 32, end < rows ? end : rows};
+}
+
+// The first column of this thread's pack.
+template <class T>
+__device__ inline int64_t column_of_thread() {
+  return (int64_t{blockIdx.x} * 32 + threadIdx.x % 32) * kPack<T>;
+}
+
+// partial[blockIdx.y, c...] = the sums of the block's warps, in order. May be called again right away.
+template <class A, int N>
+__device__ inline void store_column_sums(const Pack<A, N>& sums, A* partial, int64_t columns) {
+  GALVAN_SHARED(A[kColumnWarps][32 * N], of_warp);
+  const int first = static_cast<int>(threadIdx.x % 32) * N;
+#pragma unroll
+  for (int i = 0; i < N; ++i) of_warp[threadIdx.x / 32][first + i] = sums.at[i];
+  __syncthreads();  // every warp's sums are written before they are read
+  for (int i = static_cast<int>(threadIdx.x); i < 32 * N; i += kColumnWarps * 32) {
+    const int64_t c = int64_t{blockIdx.x} * 32 * N + i;
+    A sum = 0;
+    for (int w = 0; w < kColumnWarps; ++w) sum += of_warp[w][i];
+    if (c < columns) partial[blockIdx.y * columns + c] = sum;
+  }
+  __syncthreads();  // all have read before the next call writes
+}
+
+template <class T>
+__global__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y) {
+  const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (c >= columns) return;
+  Acc<T> sum = 0;
+  for (int64_t b = 0; b < blocks; ++b) sum += partial[b * columns + c];
+  y[c] = T(sum);
+}
+
+// y [C] = the sum over the blocks of partial [row_blocks(R), C]; 0 where there are no rows.
+template <class T>
+void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y) {
+  constexpr int kThreads = 128;
+  launch<sum_row_blocks<T>>(blocks_for(columns, kThreads), kThreads, 0, on.stream, partial, row_blocks(rows),
+                            columns, y);
+}
+
+}  // namespace galvan
