@@ -1,6 +1,7 @@
 // Strided copy and fill.
 //   y[i, ..] = x[i, ..], each with strides of its own (0 repeats an element), converted to y's type
 // Memory   numel (sizeof(From) + sizeof(To)) bytes
+#include "core/convert.h"
 #include "core/cpu/walk.h"
 #include "core/kernels.h"
 
@@ -8,19 +9,6 @@ namespace galvan {
 namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // elements a task
-
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, From>) {
-    return value;
-  } else if constexpr (std::is_same_v<To, bool>) {
-    return static_cast<Acc<From>>(value) != Acc<From>{};
-  } else if constexpr (std::is_same_v<To, bfloat16>) {
-    return bfloat16(static_cast<float>(value));
-  } else {
-    return static_cast<To>(static_cast<Acc<From>>(value));
-  }
-}
 
 }  // namespace
 
