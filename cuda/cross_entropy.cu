@@ -1,0 +1,206 @@
+// Cross-entropy of logits against class numbers, with label smoothing s and rows that count for nothing.
+//   t_v = (1 - s) [v = target] + s / V            z_v = logits_v - max_u logits_u      L = ln sum_v e^(z_v)
+//   loss = -sum_v t_v (z_v - L) = L - (1 - s) z_target - s sum_v z_v / V
+//   dlogits_v = (e^(z_v - L) - t_v) weight dy
+// A thread goes through its part of a row once: with m the largest so far, sum_v e^(x_v - m) is multiplied by
+// e^(m - m') whenever m grows to m' (Milakov, Gimelshein: Online normalizer calculation for softmax, 2018).
+// Shapes   logits, dlogits [R, V]; targets, losses, log_sums [R]
+// Memory   R V sizeof(T) bytes forward (2 with smoothing), 3 backward; a row's second reading comes from L2
+// Compute  about 4 R V FLOPs: bandwidth-bound, judge it in GB/s
+// Launch   one row a block, of one warp for few classes, of sixteen for many; the total: one block
+#include <cmath>
+
+#include "core/kernels.h"
+#include "core/math.h"
+#include "cuda/pack.h"
+#include "cuda/runtime/readback.h"
+#include "cuda/warp.h"
+
+namespace galvan {
+namespace {
+
+constexpr int kTotalThreads = 1024;
+
+unsigned threads_per_row(int64_t classes) { return classes <= 1024 ? 32 : 512; }
+
+template <class T>
+__device__ inline int64_t first_class() {
+  return int64_t{threadIdx.x} * kPack<T>;
+}
+template <class T>
+__device__ inline int64_t class_step() {
+  return int64_t{blockDim.x} * kPack<T>;
+}
+
+template <bool kWhole>
+__device__ inline bool in_row(int64_t v, const CrossEntropyRows& p) {
+  return kWhole || v < p.classes;
+}
+
+template <class T, bool kWhole>
+__global__ void cross_entropy_forward_block_per_row(CrossEntropyRows p, const T* logits, Acc<T>* losses,
+                                                    Acc<T>* log_sums) {
+  using A = Acc<T>;
+  const int64_t row = blockIdx.x;
+  const int32_t target = p.targets[row];
+  if (target == p.ignore_index) {
+    if (threadIdx.x == 0) losses[row] = log_sums[row] = 0;
+    return;
+  }
+  const T* x = logits + row * p.classes;
+
+  A largest = -INFINITY, sum = 0;
+  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
+    const auto pack = load_pack<kWhole>(x, v, p.classes);
+    A next = largest;
+#pragma unroll
+    for (int i = 0; i < kPack<T>; ++i)
+      if (in_row<kWhole>(v + i, p)) next = A(pack.at[i]) > next ? A(pack.at[i]) : next;
+    const A shift = next == -INFINITY ? A(0) : next;  // -inf - -inf would be NaN
+    sum *= math::exp(largest - shift);
+#pragma unroll
+    for (int i = 0; i < kPack<T>; ++i)
+      if (in_row<kWhole>(v + i, p)) sum += math::exp(A(pack.at[i]) - shift);
+    largest = next;
+  }
+  const A m = block_max(largest);
+  sum = block_sum(largest == -INFINITY ? sum : sum * math::exp(largest - m));
+  const A log_sum = std::log(sum);
+
+  const A smoothing = A(p.label_smoothing);
+  A loss = log_sum - (A(1) - smoothing) * (A(x[target]) - m);
+  if (smoothing != 0) {
+    A level = 0;
+    for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
+      const auto pack = load_pack<kWhole>(x, v, p.classes);
+#pragma unroll
+      for (int i = 0; i < kPack<T>; ++i)
+        if (in_row<kWhole>(v + i, p)) level += A(pack.at[i]) - m;
+    }
+    loss -= smoothing * (block_sum(level) / A(p.classes));
+  }
+  if (threadIdx.x == 0) {
+    losses[row] = loss;
+    log_sums[row] = log_sum;
+  }
+}
+
+template <class T, bool kWhole>
+__global__ void cross_entropy_backward_block_per_row(CrossEntropyRows p, const T* logits,
+                                                     const Acc<T>* log_sums, const Acc<T>* dy,
+                                                     int64_t dy_stride, const Acc<T>* weight, T* dlogits) {
+  using A = Acc<T>;
+  const int64_t row = blockIdx.x;
+  const int32_t target = p.targets[row];
+  T* const dx = dlogits + row * p.classes;
+  if (target == p.ignore_index) {
+    for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>())
+      store_pack<kWhole>(dx, v, p.classes, Pack<T>{});
+    return;
+  }
+  const T* x = logits + row * p.classes;
+
+  A m = -INFINITY;
+  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
+    const auto pack = load_pack<kWhole>(x, v, p.classes);
+#pragma unroll
+    for (int i = 0; i < kPack<T>; ++i)
+      if (in_row<kWhole>(v + i, p)) m = A(pack.at[i]) > m ? A(pack.at[i]) : m;
+  }
+  m = block_max(m);
+
+  const A smoothing = A(p.label_smoothing), level = smoothing / A(p.classes);
+  const A log_sum = log_sums[row], scale = dy[row * dy_stride] * (weight ? *weight : A(1));
+  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
+    const auto pack = load_pack<kWhole>(x, v, p.classes);
+    Pack<T> out;
+#pragma unroll
+    for (int i = 0; i < kPack<T>; ++i) {
+      A d = math::exp((A(pack.at[i]) - m) - log_sum) - level;
+      if (v + i == target) d -= A(1) - smoothing;
+      out.at[i] = T(d * scale);
+    }
+    store_pack<kWhole>(dx, v, p.classes, out);
+  }
+}
+
+template <class A>
+__global__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losses, bool mean, A* loss,
+                                              A* weight) {
+  int64_t count = 0;
+  double sum = 0;
+  for (int64_t r = threadIdx.x; r < p.rows; r += kTotalThreads) {
+    count += p.targets[r] != p.ignore_index;
+    sum += double(losses[r]);
+  }
+  count = block_sum(count);
+  sum = block_sum(sum);
+  if (threadIdx.x > 0) return;
+  *weight = mean ? A(1) / A(count) : A(1);
+  *loss = A(mean ? sum / double(count) : sum);
+}
+
+__global__ void find_bad_target_one_block(CrossEntropyRows p, int64_t* bad) {
+  // The largest of -row is the first row.
+  int64_t first = INT64_MIN;
+  for (int64_t r = threadIdx.x; r < p.rows && first == INT64_MIN; r += kTotalThreads) {
+    const int32_t target = p.targets[r];
+    if (target != p.ignore_index && (target < 0 || target >= p.classes)) first = -r;
+  }
+  first = block_max(first);
+  if (threadIdx.x == 0) *bad = first == INT64_MIN ? -1 : -first;
+}
+
+}  // namespace
+
+int64_t find_bad_target(Cuda on, const CrossEntropyRows& p) {
+  if (p.rows == 0) return -1;
+  thread_local const Readback<int64_t> bad(1);
+  launch<find_bad_target_one_block>(1, kTotalThreads, 0, on.stream, p, bad.device());
+  return *bad.read(on.stream);
+}
+
+template <class T>
+void cross_entropy_forward(Cuda on, const CrossEntropyRows& p, const T* logits, Acc<T>* losses,
+                           Acc<T>* log_sums) {
+  if (p.rows == 0) return;
+  const unsigned blocks = static_cast<unsigned>(p.rows), threads = threads_per_row(p.classes);
+  if (packs_are_whole<T>(p.classes, {logits})) {
+    launch<cross_entropy_forward_block_per_row<T, true>>(blocks, threads, 0, on.stream, p, logits, losses,
+                                                         log_sums);
+  } else {
+    launch<cross_entropy_forward_block_per_row<T, false>>(blocks, threads, 0, on.stream, p, logits, losses,
+                                                          log_sums);
+  }
+}
+
+template <class A>
+void cross_entropy_total(Cuda on, const CrossEntropyRows& p, const A* losses, bool mean, A* loss, A* weight) {
+  launch<cross_entropy_total_one_block<A>>(1, kTotalThreads, 0, on.stream, p, losses, mean, loss, weight);
+}
+
+template <class T>
+void cross_entropy_backward(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
+                            const Acc<T>* dy, int64_t dy_stride, const Acc<T>* weight, T* dlogits) {
+  if (p.rows == 0) return;
+  const unsigned blocks = static_cast<unsigned>(p.rows), threads = threads_per_row(p.classes);
+  if (packs_are_whole<T>(p.classes, {logits, dlogits})) {
+    launch<cross_entropy_backward_block_per_row<T, true>>(blocks, threads, 0, on.stream, p, logits, log_sums,
+                                                          dy, dy_stride, weight, dlogits);
+  } else {
+    launch<cross_entropy_backward_block_per_row<T, false>>(blocks, threads, 0, on.stream, p, logits, log_sums,
+                                                           dy, dy_stride, weight, dlogits);
+  }
+}
+
+#define GALVAN_CROSS_ENTROPY(T)                                                                   \
+  template void cross_entropy_forward(Cuda, const CrossEntropyRows&, const T*, Acc<T>*, Acc<T>*); \
+  template void cross_entropy_backward(Cuda, const CrossEntropyRows&, const T*, const Acc<T>*,    \
+                                       const Acc<T>*, int64_t, const Acc<T>*, T*);
+GALVAN_CROSS_ENTROPY(float)
+GALVAN_CROSS_ENTROPY(double)
+GALVAN_CROSS_ENTROPY(bfloat16)
+template void cross_entropy_total(Cuda, const CrossEntropyRows&, const float*, bool, float*, float*);
+template void cross_entropy_total(Cuda, const CrossEntropyRows&, const double*, bool, double*, double*);
+
+}  // namespace galvan

@@ -1,0 +1,108 @@
+// Cross-entropy on the card equals the CPU's.
+#include "kernel_test.h"
+
+using namespace galvan;
+
+namespace {
+
+constexpr int64_t kIgnore = -100;
+
+// Some class of V in most rows; every third row is ignored.
+std::vector<int32_t> some_targets(int64_t rows, int64_t classes) {
+  std::vector<int32_t> targets(static_cast<size_t>(rows));
+  for (int64_t r = 0; r < rows; ++r)
+    targets[static_cast<size_t>(r)] = static_cast<int32_t>(r % 3 == 1 ? kIgnore : (r * 17 + 5) % classes);
+  return targets;
+}
+
+template <class T>
+void check_cross_entropy(std::vector<T> values, int64_t rows, int64_t classes, double smoothing, bool mean) {
+  using A = Acc<T>;
+  const Stream stream;
+  const Cuda cuda{stream};
+  Both<T> logits(std::move(values)), dlogits(rows * classes);
+  Both<int32_t> targets(some_targets(rows, classes));
+  Both<A> losses(rows), log_sums(rows), loss(1), weight(1), dy(random_values<A>(rows, "dy"));
+  const auto rows_on = [&](auto on) {
+    return CrossEntropyRows{targets.on(on), rows, classes, kIgnore, smoothing};
+  };
+
+  const auto forward = [&](auto on) {
+    cross_entropy_forward<T>(on, rows_on(on), logits.on(on), losses.on(on), log_sums.on(on));
+  };
+  forward(Cpu{});
+  forward(cuda);
+  log_sums.check(tolerance<A>(classes));
+  losses.check(16 * tolerance<A>(classes));  // the numbers that a loss is the difference of
+
+  losses.host = losses.device.values();
+  const auto total = [&](auto on) {
+    cross_entropy_total<A>(on, rows_on(on), losses.on(on), mean, loss.on(on), weight.on(on));
+  };
+  total(Cpu{});
+  total(cuda);
+  loss.check(tolerance<A>(1));
+  weight.check(0);
+
+  log_sums.host = log_sums.device.values();
+  const auto backward = [&](auto on, bool each) {
+    cross_entropy_backward<T>(on, rows_on(on), logits.on(on), log_sums.on(on), dy.on(on), each ? 1 : 0,
+                              weight.on(on, !each), dlogits.on(on));
+  };
+  for (const bool each : {true, false}) {
+    backward(Cpu{}, each);
+    backward(cuda, each);
+    dlogits.check(tolerance<T>(1));
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("cross_entropy equals the CPU's", T, float, double, bfloat16) {
+  for (const int64_t classes : {1, 5, 31, 32, 33, 64, 65, 1023, 1025, 4104}) {
+    for (const int64_t rows : {1, 5}) {
+      CAPTURE(classes);
+      CAPTURE(rows);
+      check_cross_entropy(random_values<T>(rows * classes, "logits", -8, 8), rows, classes, 0.0, rows == 5);
+    }
+    check_cross_entropy(random_values<T>(2 * classes, "logits", -8, 8), 2, classes, 0.1, true);
+  }
+  // NaN, the mean of nothing, and 0 as a sum.
+  check_cross_entropy<T>({}, 0, 7, 0.0, true);
+  check_cross_entropy<T>({}, 0, 7, 0.0, false);
+}
+
+TEST_CASE_TEMPLATE("cross_entropy of huge and of excluded logits equals the CPU's", T, float, double,
+                   bfloat16) {
+  const int64_t classes = 2051;
+  auto logits = random_values<T>(3 * classes, "logits", -8, 8);
+  for (int64_t i = 0; i < classes; ++i) logits[static_cast<size_t>(i)] = static_cast<T>(i % 2 ? -1e4f : 1e4f);
+  for (int64_t i = classes; i < 3 * classes; i += 3) logits[static_cast<size_t>(i)] = T(-INFINITY);
+  check_cross_entropy(logits, 3, classes, 0.0, true);
+  logits[7] = T(NAN);
+  check_cross_entropy(logits, 3, classes, 0.0, true);
+}
+
+TEST_CASE("cross_entropy_total sums many rows") {
+  check_cross_entropy(random_values<float>(5 * 1025, "logits", -3, 3), 1025, 5, 0.0, true);
+}
+
+TEST_CASE("find_bad_target finds the first row of several") {
+  const Stream stream;
+  const Cuda cuda{stream};
+  const auto found = [&](std::vector<int32_t> targets, int64_t classes) {
+    const DeviceArray<int32_t> device(targets);
+    return find_bad_target(cuda,
+                           {device.data(), static_cast<int64_t>(targets.size()), classes, kIgnore, 0.0});
+  };
+  CHECK(found({}, 3) == -1);
+  CHECK(found(some_targets(2500, 11), 11) == -1);
+  CHECK(found({3}, 3) == 0);
+  CHECK(found({-1}, 3) == 0);
+  CHECK(found({2, -100, 0, -7, 1, 3}, 3) == 3);
+  auto targets = some_targets(2500, 11);
+  targets[2400] = 11;
+  CHECK(found(targets, 11) == 2400);
+  targets[1400] = -1;
+  CHECK(found(targets, 11) == 1400);
+}
