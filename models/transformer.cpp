@@ -1,9 +1,11 @@
 #include "models/transformer.h"
 
 #include <cmath>
+#include <unordered_map>
 
 #include "core/autograd.h"
 #include "core/check.h"
+#include "core/random.h"
 
 namespace galvan {
 namespace {
@@ -26,6 +28,16 @@ Block make_block(const std::string& name, const ModelConfig& c, const Init& init
   return block;
 }
 
+// A stream's number is a hash of its name: two parameters of one number would draw the same values.
+void check_streams(const std::vector<NamedTensor>& parameters) {
+  std::unordered_map<uint32_t, std::string> names;
+  for (const auto& [name, tensor] : parameters) {
+    const auto [other, is_new] = names.emplace(stream_of(name), name);
+    check(is_new, "transformer: ", other->second, " and ", name,
+          " share a random stream; a model this deep needs other names");
+  }
+}
+
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, const Init& init) : config_(config) {
@@ -37,6 +49,7 @@ Transformer::Transformer(const ModelConfig& config, const Init& init) : config_(
     blocks_.push_back(make_block("blocks." + std::to_string(i), config, init));
   norm_ = NormLayer::make(config, init);
   if (!config.tied_head) head_ = Linear::make("head", config.width, config.vocab, false, init);
+  check_streams(parameters());
 }
 
 std::vector<NamedTensor> Transformer::parameters() const {

@@ -267,3 +267,12 @@ TEST_CASE("training gives the same bits whatever the number of threads") {
   }
   set_threads(before);
 }
+
+TEST_CASE("two parameters never draw the same values") {
+  CHECK(stream_of("blocks.7935.attention.qkv.bias") == stream_of("blocks.9109.attention.out.weight"));
+  const ModelConfig deep{.vocab = 2, .context = 1, .layers = 9110, .heads = 1, .width = 2, .mlp_width = 1};
+  CHECK_THROWS_WITH_AS(Transformer{deep},
+                       "transformer: blocks.7935.attention.qkv.bias and blocks.9109.attention.out.weight "
+                       "share a random stream; a model this deep needs other names",
+                       Error);
+}
