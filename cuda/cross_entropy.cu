@@ -157,7 +157,7 @@ int64_t find_bad_target(Cuda on, const CrossEntropyRows& p) {
   if (p.rows == 0) return -1;
   thread_local const Readback<int64_t> bad(1);
   launch<find_bad_target_one_block>(1, kTotalThreads, 0, on.stream, p, bad.device());
-  return *bad.read(on.stream);
+  return *bad.read(on.stream, 1);
 }
 
 template <class T>

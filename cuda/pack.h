@@ -5,6 +5,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <type_traits>
 
 #include "core/dtype.h"
 #include "cuda/dialect.h"
@@ -18,6 +19,13 @@ struct alignas(N * sizeof(T)) Pack {
 };
 template <class T>
 inline constexpr int kPack = Pack<T>::kSize;
+
+// x[0], x[1], ..., x[N - 1], aligned.
+template <int N, class T>
+__device__ inline auto& pack_at(T* x) {
+  using P = std::conditional_t<std::is_const_v<T>, const Pack<std::remove_const_t<T>, N>, Pack<T, N>>;
+  return *reinterpret_cast<P*>(x);
+}
 
 // Whether every pack of rows of `columns` elements is whole and aligned. A null pointer is.
 template <class T>

@@ -1,8 +1,8 @@
-// A few numbers that a kernel hands to the host: it writes them to device(), read(stream) waits for it and
-// returns them. They are as good as the next use.
+// A few numbers that a kernel hands to the host: it writes them to device(), read(stream, n) waits for it and
+// returns the first n. They hold until the next read.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 
 #include "cuda/runtime/check.h"
 
@@ -11,9 +11,9 @@ namespace galvan {
 template <class T>
 class Readback {
  public:
-  explicit Readback(int64_t n) : bytes_(static_cast<size_t>(n) * sizeof(T)) {
-    GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&device_), bytes_));
-    GALVAN_CUDA_CALL(cudaMallocHost(reinterpret_cast<void**>(&host_), bytes_));
+  explicit Readback(size_t capacity) {
+    GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&device_), capacity * sizeof(T)));
+    GALVAN_CUDA_CALL(cudaMallocHost(reinterpret_cast<void**>(&host_), capacity * sizeof(T)));
   }
   ~Readback() {
     cudaFree(device_);
@@ -23,14 +23,13 @@ class Readback {
   Readback& operator=(const Readback&) = delete;
 
   T* device() const { return device_; }
-  const T* read(cudaStream_t stream) const {
-    GALVAN_CUDA_CALL(cudaMemcpyAsync(host_, device_, bytes_, cudaMemcpyDeviceToHost, stream));
+  const T* read(cudaStream_t stream, size_t n) const {
+    GALVAN_CUDA_CALL(cudaMemcpyAsync(host_, device_, n * sizeof(T), cudaMemcpyDeviceToHost, stream));
     GALVAN_CUDA_CALL(cudaStreamSynchronize(stream));
     return host_;
   }
 
  private:
-  size_t bytes_;
   T* device_ = nullptr;
   T* host_ = nullptr;
 };
