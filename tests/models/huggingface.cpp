@@ -49,7 +49,8 @@ void write_folder(const fs::path& folder, const json& config, const std::vector<
 
 TEST_CASE("folders of Transformers give its logits, and are written as it writes them") {
   TemporaryDirectory directory;
-  for (const json& c : golden_file("huggingface.json").at("cases")) {
+  const json golden = golden_file("huggingface.json");
+  for (const json& c : golden.at("cases")) {
     const std::string kind = c.at("name");
     CAPTURE(kind);
     const auto weights = weights_of(c);
