@@ -57,8 +57,10 @@ TEST_CASE("folders of Transformers give its logits, and are written as it writes
     write_folder(directory.path() / kind, c.at("config"), weights);
     NoGrad guard;
     const Tensor tokens = Tensor::from(c.at("tokens").get<std::vector<int32_t>>(), {2, 7});
+    // Transformers' Llama works out its norms, angles and softmax in f32 even where the model is f64.
+    const double rounding = kind.starts_with("llama") ? 4 * 0x1p-24 : 1e-9;
     const LoadedModel f64 = load_model(directory.path() / kind, DType::f64);
-    CHECK(largest_difference((*f64.model)(tokens, false).to_vector(), c.at("logits")) < 1e-9);
+    CHECK(largest_difference((*f64.model)(tokens, false).to_vector(), c.at("logits")) < rounding);
     const LoadedModel f32 = load_model(directory.path() / kind);
     CHECK(largest_difference((*f32.model)(tokens, false).to_vector(), c.at("logits")) < 1e-4);
 
