@@ -1,0 +1,160 @@
+// Rows and elements picked by index, and the sums back.
+//   y[o, j, i] = x[o, index[j], i]        dx[o, r, i] = sum over the j with index[j] = r of dy[o, j, i]
+// Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
+// Memory   forward 2 outer picks inner sizeof(T) bytes; backward reads dy and writes dx once, and reads the
+//          index, from L2, once for every kRows rows and 32 columns
+// Launch   forward an element a thread; backward a warp takes 32 columns of kRows rows, whose sums it keeps in
+//          shared memory while it looks through the index
+// Order    a sum is one lane's, which adds in the order of j
+#include "core/kernels.h"
+#include "cuda/warp.h"
+
+namespace galvan {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <class T>
+__global__ void pick_rows(const T* x, const int32_t* index, T* y, int64_t n, int64_t rows, int64_t picks,
+                          int64_t inner) {
+  const int64_t at = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (at >= n) return;
+  const int64_t i = at % inner, j = at / inner % picks, o = at / inner / picks;
+  y[at] = x[(o * rows + index[j]) * inner + i];
+}
+
+constexpr int kWarps = 4, kRows = 16;
+
+template <class T>
+__global__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
+                                int64_t picks, int64_t inner) {
+  using A = Acc<T>;
+  GALVAN_SHARED(A[kWarps][kRows][32], shared_sums);  // (warp, row, column)
+  A(*sums)[32] = shared_sums[warp_id()];
+  const int64_t tiles = (inner + 31) / 32, row_groups = (rows + kRows - 1) / kRows;
+  const int64_t task = int64_t{blockIdx.x} * kWarps + warp_id();
+  if (task >= outer * row_groups * tiles) return;  // the whole warp
+  const int64_t column = task % tiles * 32 + lane_id(), first = task / tiles % row_groups * kRows,
+                o = task / tiles / row_groups;
+  for (int r = 0; r < kRows; ++r) sums[r][lane_id()] = 0;
+
+  for (int64_t begin = 0; begin < picks; begin += 32) {
+    const int64_t mine = begin + lane_id();
+    const int64_t row = mine < picks ? index[mine] - first : -1;
+    unsigned found = __ballot_sync(kAllLanes, row >= 0 && row < kRows);
+    while (found != 0) {
+      const int lane = __ffs(static_cast<int>(found)) - 1;
+      found &= found - 1;
+      const int r = static_cast<int>(__shfl_sync(kAllLanes, row, lane));
+      if (column < inner)
+        sums[r][lane_id()] += static_cast<A>(dy[(o * picks + begin + lane) * inner + column]);
+    }
+  }
+  if (column >= inner) return;
+  for (int r = 0; r < kRows && first + r < rows; ++r)
+    dx[(o * rows + first + r) * inner + column] = static_cast<T>(sums[r][lane_id()]);
+}
+
+// Sizes and strides of the lines along `dim`: all the other dimensions, in `shape` and in a strided tensor.
+struct Lines {
+  int64_t count = 1, length, step, other_step;
+  int rank = 0;
+  int64_t sizes[kMaxRank], dense[kMaxRank], other[kMaxRank];
+
+  Lines(const Shape& shape, const Strides& strides, int dim) {
+    const Strides of_shape = contiguous_strides(shape);
+    length = shape[dim], step = of_shape[dim], other_step = strides[dim];
+    for (int d = shape.rank() - 1; d >= 0; --d) {
+      if (d == dim) continue;
+      sizes[rank] = shape[d], dense[rank] = of_shape[d], other[rank] = strides[d];
+      count *= shape[d];
+      ++rank;
+    }
+  }
+
+  __device__ void locate(int64_t line, int64_t* at, int64_t* at_other) const {
+    *at = *at_other = 0;
+    for (int d = 0; d < rank; ++d) {
+      const int64_t coordinate = line % sizes[d];
+      line /= sizes[d];
+      *at += coordinate * dense[d];
+      *at_other += coordinate * other[d];
+    }
+  }
+};
+
+template <class T>
+__global__ void pick_elements(Lines lines, const T* x, const int32_t* index, T* y) {
+  const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (thread >= lines.count * lines.length) return;
+  int64_t at, from;
+  lines.locate(thread % lines.count, &at, &from);
+  at += thread / lines.count * lines.step;
+  y[at] = x[from + index[at] * lines.other_step];
+}
+
+template <class T>
+__global__ void add_picked_elements(Lines lines, const T* dy, const int32_t* index, T* dx) {
+  const int64_t line = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (line >= lines.count) return;
+  int64_t at, to;
+  lines.locate(line, &at, &to);
+  for (int64_t j = 0; j < lines.length; ++j, at += lines.step) {
+    T& sum = dx[to + index[at] * lines.other_step];
+    sum = static_cast<T>(static_cast<Acc<T>>(sum) + static_cast<Acc<T>>(dy[at]));
+  }
+}
+
+}  // namespace
+
+template <class T>
+void select_rows(Cuda on, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
+                 int64_t inner) {
+  const int64_t n = outer * picks * inner;
+  if (n == 0) return;
+  launch<pick_rows<T>>(blocks_for(n, kThreads), kThreads, 0, on.stream, x, index, y, n, rows, picks, inner);
+}
+
+template <class T>
+void select_rows_backward(Cuda on, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
+                          int64_t picks, int64_t inner) {
+  const int64_t warps = outer * ((rows + kRows - 1) / kRows) * ((inner + 31) / 32);
+  if (warps == 0) return;
+  launch<add_picked_rows<T>>(blocks_for(warps, kWarps), kWarps * 32, 0, on.stream, dy, index, dx, outer, rows,
+                             picks, inner);
+}
+
+template <class T>
+void gather(Cuda on, const T* x, const Strides& x_strides, const int32_t* index, T* y, const Shape& shape,
+            int dim) {
+  if (shape.numel() == 0) return;
+  launch<pick_elements<T>>(blocks_for(shape.numel(), kThreads), kThreads, 0, on.stream,
+                           Lines(shape, x_strides, dim), x, index, y);
+}
+
+template <class T>
+void gather_backward(Cuda on, const T* dy, const int32_t* index, T* dx, const Strides& dx_strides,
+                     const Shape& shape, int dim) {
+  if (shape.numel() == 0) return;
+  const Lines lines(shape, dx_strides, dim);
+  launch<add_picked_elements<T>>(blocks_for(lines.count, kThreads), kThreads, 0, on.stream, lines, dy, index,
+                                 dx);
+}
+
+#define GALVAN_PICK(T)                                                                               \
+  template void select_rows(Cuda, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, int64_t); \
+  template void gather(Cuda, const T*, const Strides&, const int32_t*, T*, const Shape&, int);
+#define GALVAN_PICK_BACKWARD(T)                                                                     \
+  template void select_rows_backward(Cuda, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, \
+                                     int64_t);                                                      \
+  template void gather_backward(Cuda, const T*, const int32_t*, T*, const Strides&, const Shape&, int);
+GALVAN_PICK(float)
+GALVAN_PICK(double)
+GALVAN_PICK(bfloat16)
+GALVAN_PICK(int32_t)
+GALVAN_PICK(bool)
+GALVAN_PICK_BACKWARD(float)
+GALVAN_PICK_BACKWARD(double)
+GALVAN_PICK_BACKWARD(bfloat16)
+
+}  // namespace galvan

@@ -1,0 +1,66 @@
+// Picking rows and elements on the card equals the CPU's, bit for bit where values are copied.
+#include "kernel_test.h"
+
+using namespace galvan;
+
+namespace {
+
+std::vector<int32_t> random_index(int64_t n, int64_t limit) {
+  std::vector<int32_t> index;
+  for (const float u : random_values<float>(n, "index", 0, 1))
+    index.push_back(static_cast<int32_t>(u * static_cast<float>(limit)));
+  return index;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("select_rows and its gradient equal the CPU's", T, float, double, bfloat16) {
+  const Stream stream;
+  const Cuda cuda{stream};
+  for (const int64_t outer : {0, 1, 3}) {
+    for (const int64_t rows : {1, 5, 33}) {
+      for (const int64_t picks : {0, 1, 31, 65}) {
+        for (const int64_t inner : {1, 32, 33, 65}) {
+          const auto x = random_values<T>(outer * rows * inner, "x"),
+                     dy = random_values<T>(outer * picks * inner, "dy");
+          const auto index = random_index(picks, rows);
+          std::vector<T> y(dy.size()), dx(x.size());
+          const DeviceArray<T> dev_x(x), dev_dy(dy), dev_y(y.size()), dev_dx(dx.size());
+          const DeviceArray<int32_t> dev_index(index);
+          const auto both = [&](auto forward, auto backward) {
+            forward(Cpu{}, x.data(), index.data(), y.data(), outer, rows, picks, inner);
+            forward(cuda, dev_x.data(), dev_index.data(), dev_y.data(), outer, rows, picks, inner);
+            backward(Cpu{}, dy.data(), index.data(), dx.data(), outer, rows, picks, inner);
+            backward(cuda, dev_dy.data(), dev_index.data(), dev_dx.data(), outer, rows, picks, inner);
+          };
+          both([](auto on, auto... p) { select_rows<T>(on, p...); },
+               [](auto on, auto... p) { select_rows_backward<T>(on, p...); });
+          check_close(dev_y.values(), y, 0);
+          check_close(dev_dx.values(), dx, 0);  // the same order
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gather and its gradient equal the CPU's, from strided tensors too", T, float, double,
+                   bfloat16) {
+  const Stream stream;
+  const Cuda cuda{stream};
+  const Shape shape{3, 5, 7}, source{4, 9, 7};
+  for (const int dim : {0, 1, 2}) {
+    for (const Strides& strides : {Strides{63, 7, 1}, Strides{1, 4, 36}}) {
+      const auto x = random_values<T>(source.numel(), "x"), dy = random_values<T>(shape.numel(), "dy");
+      const auto index = random_index(shape.numel(), dim == 2 ? 7 : source[dim]);
+      std::vector<T> y(dy.size()), dx(x.size());
+      const DeviceArray<T> dev_x(x), dev_dy(dy), dev_y(y.size()), dev_dx(dx.size());
+      const DeviceArray<int32_t> dev_index(index);
+      gather<T>(Cpu{}, x.data(), strides, index.data(), y.data(), shape, dim);
+      gather<T>(cuda, dev_x.data(), strides, dev_index.data(), dev_y.data(), shape, dim);
+      gather_backward<T>(Cpu{}, dy.data(), index.data(), dx.data(), strides, shape, dim);
+      gather_backward<T>(cuda, dev_dy.data(), dev_index.data(), dev_dx.data(), strides, shape, dim);
+      check_close(dev_y.values(), y, 0);
+      check_close(dev_dx.values(), dx, 0);
+    }
+  }
+}
