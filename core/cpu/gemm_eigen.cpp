@@ -1,7 +1,8 @@
 // The same product by Eigen: what gemm_packed is checked and measured against. Eigen computes in the calling
 // thread, blocks of rows are spread over the pool.
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarm in g++'s own AVX-512 header
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms in g++'s own AVX-512 header
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>

@@ -13,12 +13,6 @@ namespace {
 thread_local Block* current_block = nullptr;
 ThreadOrder thread_order;
 
-std::string at(const std::source_location& where) { return concat(where.file_name(), ":", where.line()); }
-
-bool same_place(const std::source_location& a, const std::source_location& b) {
-  return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
-}
-
 std::string triple(uint3 v) { return concat("(", v.x, ",", v.y, ",", v.z, ")"); }
 
 // What shared memory holds before a kernel has written it: as floats and as doubles these bytes are NaN.
@@ -85,7 +79,7 @@ void Block::run(const Launch& launch, uint3 index, FunctionRef<void()> body) {
       for (int t = 0; t < count_; ++t) {
         const Thread& thread = threads_[static_cast<size_t>(t)];
         if (thread.state != State::in_warp_operation) continue;
-        error_ = concat(name_of(t), " at ", at(thread.where), ": ", thread.operation,
+        error_ = concat(name_of(t), " at ", thread.where.text(), ": ", thread.operation,
                         " waits for lanes that do not come to it");
         break;
       }
@@ -157,7 +151,7 @@ void Block::suspend() {
   threads_[static_cast<size_t>(t)].fiber->suspend();
 }
 
-int Block::barrier(Barrier kind, int predicate, const std::source_location& where) {
+int Block::barrier(Barrier kind, int predicate, const Place& where) {
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   thread.state = State::at_barrier;
   thread.where = where;
@@ -175,9 +169,9 @@ void Block::release_barrier() {
     if (thread.state == State::done) continue;
     if (first < 0) first = t;
     const Thread& other = threads_[static_cast<size_t>(first)];
-    if (!same_place(thread.where, other.where)) {
-      error_ = concat(name_of(t), " waits at the barrier of ", at(thread.where), ", but thread ", first,
-                      " at that of ", at(other.where));
+    if (thread.where != other.where) {
+      error_ = concat(name_of(t), " waits at the barrier of ", thread.where.text(), ", but thread ", first,
+                      " at that of ", other.where.text());
       return;
     }
     votes += thread.value != 0;
@@ -186,7 +180,7 @@ void Block::release_barrier() {
     int gone = 0;
     while (threads_[static_cast<size_t>(gone)].state != State::done) ++gone;
     error_ = concat(name_of(first), " waits at the barrier of ",
-                    at(threads_[static_cast<size_t>(first)].where), ", but thread ", gone, " has ended");
+                    threads_[static_cast<size_t>(first)].where.text(), ", but thread ", gone, " has ended");
     return;
   }
   for (int t = 0; t < count_; ++t) {
@@ -210,8 +204,7 @@ void Block::warp_barrier_passed(unsigned mask) {
   if ((mask & lanes) == lanes) ++threads_[static_cast<size_t>(thread_)].warp_epoch;
 }
 
-void Block::warp_operation(const char* name, unsigned mask, void* mine, Resolve resolve,
-                           const std::source_location& where) {
+void Block::warp_operation(const char* name, unsigned mask, void* mine, Resolve resolve, const Place& where) {
   const int lane = thread_ % kWarpSize, warp = thread_ - lane;
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   if (!(mask >> lane & 1u))
@@ -233,8 +226,9 @@ void Block::warp_operation(const char* name, unsigned mask, void* mine, Resolve 
     } else if (other.state == State::done) {
       error(concat(name, " names lane ", l, ", which has ended"), where);
     } else if (other.state == State::in_warp_operation && (other.mask >> lane & 1u)) {
-      if (!same_place(other.where, where))
-        error(concat(name, " waits for lane ", l, ", which is in ", other.operation, " at ", at(other.where)),
+      if (other.where != where)
+        error(concat(name, " waits for lane ", l, ", which is in ", other.operation, " at ",
+                     other.where.text()),
               where);
       if (other.mask != mask)
         error(concat(name, ": lanes ", lane, " and ", l, " give different masks"), where);
@@ -296,7 +290,7 @@ void Block::land(Thread& thread, size_t copies) {
   thread.copies.erase(thread.copies.begin(), thread.copies.begin() + static_cast<ptrdiff_t>(copies));
 }
 
-void Block::error(const std::string& what, const std::source_location& where) { error_at(what, at(where)); }
+void Block::error(const std::string& what, const Place& where) { error_at(what, where.text()); }
 
 void Block::error_at(const std::string& what, const std::string& place) {
   error_ = concat(name_of(thread_), place.empty() ? "" : " at ", place, ": ", what);

@@ -9,13 +9,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <vector>
 
 #include "core/check.h"
 #include "core/parallel.h"
 #include "cuda/sim/fiber.h"
+#include "cuda/sim/place.h"
 #include "cuda/sim/vector_types.h"
 
 namespace galvan::sim {
@@ -58,10 +58,9 @@ class Block {
 
   // --- what the device language is made of; each is called from inside a thread ---
   // Waits until every thread of the block is at this same place; what it returns is __syncthreads_*'s.
-  int barrier(Barrier kind, int predicate, const std::source_location& where);
+  int barrier(Barrier kind, int predicate, const Place& where);
   // Waits until the lanes in `mask` are at this same place, then one of them calls resolve.
-  void warp_operation(const char* name, unsigned mask, void* mine, Resolve resolve,
-                      const std::source_location& where);
+  void warp_operation(const char* name, unsigned mask, void* mine, Resolve resolve, const Place& where);
   // The block's memory for the __shared__ variable that `key` stands for.
   void* shared_variable(const void* key, size_t bytes, size_t alignment);
   void* dynamic_shared();
@@ -69,7 +68,7 @@ class Block {
   void async_copy(void* to, const void* from, size_t bytes, size_t bytes_read);
   void async_commit();
   void async_wait(size_t groups_left);
-  [[noreturn]] void error(const std::string& what, const std::source_location& where);
+  [[noreturn]] void error(const std::string& what, const Place& where);
   [[noreturn]] void error_at(const std::string& what, const std::string& place);
 
   int thread() const { return thread_; }  // linear, in the block
@@ -92,7 +91,7 @@ class Block {
   struct Thread {
     State state = State::unstarted;
     Fiber* fiber = nullptr;
-    std::source_location where;
+    Place where;
     Barrier barrier = Barrier::plain;
     int value = 0;  // predicate, then result, of a barrier
     const char* operation = nullptr;

@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <source_location>
 #include <type_traits>
 
 #include "cuda/sim/block.h"
@@ -25,7 +24,7 @@ inline thread_local uint3 threadIdx{}, blockIdx{};
 inline thread_local dim3 blockDim, gridDim;
 inline constexpr int warpSize = 32;
 
-using Place = std::source_location;
+using galvan::sim::Place;
 
 // --- the barriers of a block ---
 inline void __syncthreads(const Place& where = Place::current()) {
