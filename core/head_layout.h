@@ -13,7 +13,7 @@ struct AttentionSizes {
   double scale = 1.0;
 
   // The number of keys that a query sees, from key 0 on.
-  int64_t visible(int64_t query) const { return causal ? query + Tk - Tq + 1 : Tk; }
+  constexpr int64_t visible(int64_t query) const { return causal ? query + Tk - Tq + 1 : Tk; }
 };
 
 struct RopeSizes {
@@ -29,7 +29,7 @@ struct HeadRows {
   T* data;
   int64_t batch_stride, head_stride, row_stride;
 
-  T* at(int64_t b, int64_t head, int64_t row) const {
+  constexpr T* at(int64_t b, int64_t head, int64_t row) const {
     return data + b * batch_stride + head * head_stride + row * row_stride;
   }
 };

@@ -169,7 +169,6 @@ struct OpTypes {
 inline constexpr OpTypes kOpTypes[] = {
     {"copy", kAnyType},
     {"fill", kAnyType},
-    {"index", DType::i32},
     {"add", kNumbers},
     {"sub", kNumbers},
     {"mul", kNumbers},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -200,3 +201,8 @@ inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(uint64_t{a} * b >> 32); }
 inline float __fdividef(float a, float b) { return a / b; }
+inline void sincospi(double x, double* sine, double* cosine) {
+  const double angle = 3.14159265358979323846 * std::remainder(x, 2.0);
+  *sine = std::sin(angle);
+  *cosine = std::cos(angle);
+}
