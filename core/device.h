@@ -16,6 +16,7 @@ struct Device {
 };
 
 inline constexpr Device kCpu{};
+inline constexpr Device kCuda{Device::Kind::cuda};
 
 // "cpu", "cuda:0".
 std::ostream& operator<<(std::ostream& out, Device device);

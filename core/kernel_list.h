@@ -62,8 +62,6 @@ void cross_entropy_total(Context, const CrossEntropyRows& p, const A* losses, bo
 template <class T>
 void cross_entropy_backward(Context, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
                             const Acc<T>* dy, int64_t dy_stride, const Acc<T>* weight, T* dlogits);
-// The first row whose target is neither ignored nor in 0..V-1; -1: there is none.
-int64_t find_bad_target(Context, const CrossEntropyRows& p);
 
 template <class T>
 void norm_forward(Context, const NormForward<T>& p);
@@ -91,6 +89,8 @@ template <class T>
 void gemm(Context, const Gemm<T, T>& product);
 
 // --- indexing ---
+// The first i with index[i] neither `ignored` nor in 0..limit-1; -1: there is none.
+int64_t find_bad_index(Context, const int32_t* index, int64_t n, int64_t limit, int64_t ignored);
 // y[o, j, i] = x[o, index[j], i]:  x [outer, rows, inner], y [outer, picks, inner]
 template <class T>
 void select_rows(Context, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,

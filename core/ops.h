@@ -169,6 +169,7 @@ struct OpTypes {
 inline constexpr OpTypes kOpTypes[] = {
     {"copy", kAnyType},
     {"fill", kAnyType},
+    {"index", DType::i32},
     {"add", kNumbers},
     {"sub", kNumbers},
     {"mul", kNumbers},

@@ -13,7 +13,6 @@
 #include "core/kernels.h"
 #include "core/math.h"
 #include "cuda/pack.h"
-#include "cuda/runtime/readback.h"
 #include "cuda/warp.h"
 
 namespace galvan {
@@ -140,25 +139,7 @@ __global__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losse
   *loss = A(mean ? sum / double(count) : sum);
 }
 
-__global__ void find_bad_target_one_block(CrossEntropyRows p, int64_t* bad) {
-  // The largest of -row is the first row.
-  int64_t first = INT64_MIN;
-  for (int64_t r = threadIdx.x; r < p.rows && first == INT64_MIN; r += kTotalThreads) {
-    const int32_t target = p.targets[r];
-    if (target != p.ignore_index && (target < 0 || target >= p.classes)) first = -r;
-  }
-  first = block_max(first);
-  if (threadIdx.x == 0) *bad = first == INT64_MIN ? -1 : -first;
-}
-
 }  // namespace
-
-int64_t find_bad_target(Cuda on, const CrossEntropyRows& p) {
-  if (p.rows == 0) return -1;
-  thread_local const Readback<int64_t> bad(1);
-  launch<find_bad_target_one_block>(1, kTotalThreads, 0, on.stream, p, bad.device());
-  return *bad.read(on.stream, 1);
-}
 
 template <class T>
 void cross_entropy_forward(Cuda on, const CrossEntropyRows& p, const T* logits, Acc<T>* losses,

@@ -4,15 +4,28 @@
 // Memory   forward 2 outer picks inner sizeof(T) bytes; backward reads dy and writes dx once, and reads the
 //          index, from L2, once for every kRows rows and 32 columns
 // Launch   forward an element a thread; backward a warp takes 32 columns of kRows rows, whose sums it keeps in
-//          shared memory while it looks through the index
+//          shared memory while it looks through the index; the search for a bad index is one block's
 // Order    a sum is one lane's, which adds in the order of j
 #include "core/kernels.h"
+#include "cuda/runtime/readback.h"
 #include "cuda/warp.h"
 
 namespace galvan {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 256, kSearchThreads = 1024;
+
+// *bad: the first i with index[i] neither `ignored` nor in 0..limit-1, or -1.
+__global__ void find_bad_index_one_block(const int32_t* index, int64_t n, int64_t limit, int64_t ignored,
+                                         int64_t* bad) {
+  int64_t last = INT64_MIN;  // -i of this thread's first: the largest is the first of all
+  for (int64_t i = threadIdx.x; i < n && last == INT64_MIN; i += kSearchThreads) {
+    const int64_t value = index[i];
+    if (value != ignored && (value < 0 || value >= limit)) last = -i;
+  }
+  last = block_max(last);
+  if (threadIdx.x == 0) *bad = last == INT64_MIN ? -1 : -last;
+}
 
 template <class T>
 __global__ void pick_rows(const T* x, const int32_t* index, T* y, int64_t n, int64_t rows, int64_t picks,
@@ -106,6 +119,13 @@ __global__ void add_picked_elements(Lines lines, const T* dy, const int32_t* ind
 }
 
 }  // namespace
+
+int64_t find_bad_index(Cuda on, const int32_t* index, int64_t n, int64_t limit, int64_t ignored) {
+  if (n == 0) return -1;
+  thread_local const Readback<int64_t> bad(1);
+  launch<find_bad_index_one_block>(1, kSearchThreads, 0, on.stream, index, n, limit, ignored, bad.device());
+  return *bad.read(on.stream, 1);
+}
 
 template <class T>
 void select_rows(Cuda on, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,

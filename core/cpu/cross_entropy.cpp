@@ -11,14 +11,6 @@
 
 namespace galvan {
 
-int64_t find_bad_target(Cpu, const CrossEntropyRows& p) {
-  for (int64_t r = 0; r < p.rows; ++r) {
-    const int64_t target = p.targets[r];
-    if (target != p.ignore_index && (target < 0 || target >= p.classes)) return r;
-  }
-  return -1;
-}
-
 template <class T>
 void cross_entropy_forward(Cpu, const CrossEntropyRows& p, const T* logits, Acc<T>* losses,
                            Acc<T>* log_sums) {

@@ -35,6 +35,15 @@ Buckets buckets_of(const int32_t* index, int64_t picks, int64_t rows) {
 
 }  // namespace
 
+int64_t find_bad_index(Cpu, const int32_t* index, int64_t n, int64_t limit, int64_t ignored) {
+  bool good = true;  // the common case, without a branch
+  for (int64_t i = 0; i < n; ++i) good &= (index[i] >= 0 && index[i] < limit) || index[i] == ignored;
+  if (good) return -1;
+  int64_t bad = 0;
+  while ((index[bad] >= 0 && index[bad] < limit) || index[bad] == ignored) ++bad;
+  return bad;
+}
+
 template <class T>
 void select_rows(Cpu, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
                  int64_t inner) {

@@ -1,6 +1,7 @@
 // cross_entropy.
 #include "core/autograd.h"
 #include "core/kernels.h"
+#include "core/ops/index.h"
 
 namespace galvan {
 namespace {
@@ -32,6 +33,10 @@ Tensor cross_entropy(const Tensor& logits_any, const Tensor& targets_any, CrossE
                               .ignore_index = options.ignore_index,
                               .label_smoothing = options.label_smoothing};
 
+  const BadIndex bad = find_bad_index(targets, classes, options.ignore_index);
+  check(bad.position < 0, "cross_entropy: target ", bad.value, " of row ", bad.position,
+        " is not a class, V is ", classes);
+
   // The loss is f32 for bf16 logits, too.
   const TensorOptions wide{.dtype = logits.dtype() == DType::f64 ? DType::f64 : DType::f32,
                            .device = logits.device()};
@@ -41,9 +46,6 @@ Tensor cross_entropy(const Tensor& logits_any, const Tensor& targets_any, CrossE
   const Tensor loss = each ? losses : Tensor::empty({}, wide);
   dispatch<"cross_entropy">(logits, [&]<class T>(auto on) {
     using A = Acc<T>;
-    const int64_t bad = find_bad_target(on, rows);
-    check(bad < 0, "cross_entropy: target ", bad < 0 ? 0 : rows.targets[bad], " of row ", bad,
-          " is not a class, V is ", classes);
     cross_entropy_forward<T>(on, rows, logits.data<T>(), losses.data<A>(), log_sums.data<A>());
     if (!each)
       cross_entropy_total<A>(on, rows, losses.data<A>(), options.reduction == Reduction::mean, loss.data<A>(),

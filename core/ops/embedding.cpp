@@ -3,27 +3,18 @@
 // Shapes   x: [outer, rows, inner], index: [picks], y: [outer, picks, inner]
 #include "core/autograd.h"
 #include "core/kernels.h"
+#include "core/ops/index.h"
 
 namespace galvan {
 namespace {
-
-// Throws unless every index is in [0, rows).
-void check_range(const char* op, const Tensor& index, int64_t rows) {
-  const int32_t* at = index.data<int32_t>();
-  const int64_t n = index.numel();
-  bool good = true;
-  for (int64_t i = 0; i < n; ++i) good &= at[i] >= 0 && at[i] < rows;
-  if (good) return;
-  int64_t bad = 0;
-  while (at[bad] >= 0 && at[bad] < rows) ++bad;
-  fail(op, ": index ", at[bad], " at position ", bad, " is out of range for ", rows, " rows");
-}
 
 Tensor select(const char* op, const Tensor& x, int dim, const Tensor& index_in, const Shape& shape) {
   check(index_in.dtype() == DType::i32, op, ": index must be i32, not ", index_in.dtype());
   const Tensor index = dense(index_in);
   const int64_t rows = x.shape()[dim], picks = index.numel();
-  check_range(op, index, rows);
+  const BadIndex bad = find_bad_index(index, rows);
+  check(bad.position < 0, op, ": index ", bad.value, " at position ", bad.position, " is out of range for ",
+        rows, " rows");
   int64_t outer = 1, inner = 1;
   for (int i = 0; i < dim; ++i) outer *= x.shape()[i];
   for (int i = dim + 1; i < x.rank(); ++i) inner *= x.shape()[i];

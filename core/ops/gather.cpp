@@ -1,6 +1,7 @@
 // y[i][j] = x[i][index[i][j]] for dim = 1: one element of a line along `dim` for each index.
 #include "core/autograd.h"
 #include "core/kernels.h"
+#include "core/ops/index.h"
 
 namespace galvan {
 
@@ -14,10 +15,9 @@ Tensor gather(const Tensor& x, int dim, const Tensor& index_in) {
   check(fits, "gather: index ", index_in.shape(), " does not fit ", x.shape(), " outside dimension ", dim);
 
   const Tensor index = dense(index_in);
-  const int32_t* at = index.data<int32_t>();
-  for (int64_t i = 0; i < index.numel(); ++i)
-    check(at[i] >= 0 && at[i] < x.shape()[dim], "gather: index ", at[i], " at position ", i,
-          " is out of range for dimension ", dim, " of ", x.shape());
+  const BadIndex bad = find_bad_index(index, x.shape()[dim]);
+  check(bad.position < 0, "gather: index ", bad.value, " at position ", bad.position,
+        " is out of range for dimension ", dim, " of ", x.shape());
 
   Tensor y = Tensor::empty(index.shape(), {.dtype = x.dtype(), .device = x.device()});
   dispatch<"gather">(x, [&]<class T>(auto on) {

@@ -86,23 +86,3 @@ TEST_CASE_TEMPLATE("cross_entropy of huge and of excluded logits equals the CPU'
 TEST_CASE("cross_entropy_total sums many rows") {
   check_cross_entropy(random_values<float>(5 * 1025, "logits", -3, 3), 1025, 5, 0.0, true);
 }
-
-TEST_CASE("find_bad_target finds the first row of several") {
-  const Stream stream;
-  const Cuda cuda{stream};
-  const auto found = [&](std::vector<int32_t> targets, int64_t classes) {
-    const DeviceArray<int32_t> device(targets);
-    return find_bad_target(cuda,
-                           {device.data(), static_cast<int64_t>(targets.size()), classes, kIgnore, 0.0});
-  };
-  CHECK(found({}, 3) == -1);
-  CHECK(found(some_targets(2500, 11), 11) == -1);
-  CHECK(found({3}, 3) == 0);
-  CHECK(found({-1}, 3) == 0);
-  CHECK(found({2, -100, 0, -7, 1, 3}, 3) == 3);
-  auto targets = some_targets(2500, 11);
-  targets[2400] = 11;
-  CHECK(found(targets, 11) == 2400);
-  targets[1400] = -1;
-  CHECK(found(targets, 11) == 1400);
-}

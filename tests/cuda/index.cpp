@@ -64,3 +64,25 @@ TEST_CASE_TEMPLATE("gather and its gradient equal the CPU's, from strided tensor
     }
   }
 }
+
+TEST_CASE("find_bad_index finds the first of several") {
+  const Stream stream;
+  const Cuda cuda{stream};
+  const auto found = [&](const std::vector<int32_t>& index, int64_t limit) {
+    const DeviceArray<int32_t> device(index);
+    const auto n = static_cast<int64_t>(index.size());
+    const int64_t at = find_bad_index(cuda, device.data(), n, limit, -100);
+    CHECK(find_bad_index(Cpu{}, index.data(), n, limit, -100) == at);
+    return at;
+  };
+  CHECK(found({}, 3) == -1);
+  CHECK(found({3}, 3) == 0);
+  CHECK(found({-1}, 3) == 0);
+  CHECK(found({2, -100, 0, -7, 1, 3}, 3) == 3);
+  std::vector<int32_t> index = random_index(2500, 11);
+  CHECK(found(index, 11) == -1);
+  index[2400] = 11;
+  CHECK(found(index, 11) == 2400);
+  index[1400] = -1;
+  CHECK(found(index, 11) == 1400);
+}
