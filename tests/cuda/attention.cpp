@@ -8,7 +8,7 @@ namespace {
 // q, k, v, and y from packed rows [B, T, heads D], each `skip` elements into its array.
 template <class T>
 void check_attention(const AttentionSizes& sizes, int64_t skip = 0) {
-  const auto [B, H, G, Tq, Tk, D, causal, scale] = sizes;
+  const int64_t B = sizes.B, H = sizes.H, G = sizes.G, Tq = sizes.Tq, Tk = sizes.Tk, D = sizes.D;
   CAPTURE(D);
   CAPTURE(Tq);
   CAPTURE(Tk);
@@ -19,20 +19,18 @@ void check_attention(const AttentionSizes& sizes, int64_t skip = 0) {
   Both<Acc<T>> lse(B * H * Tq);
   const auto run = [&](auto on) {
     const auto rows = [&]<class Data>(Data* data, int64_t length, int64_t heads) {
-      return HeadRows<Data>{data + skip, length * heads * sizes.D, sizes.D, heads * sizes.D};
+      return HeadRows<Data>{data + skip, length * heads * D, D, heads * D};
     };
-    const auto queries = [&](T* data) { return rows(data, sizes.Tq, sizes.H); };
-    const auto keys = [&](T* data, int64_t first) {
-      return rows(data + first * sizes.D, sizes.Tk, 2 * sizes.G);
-    };
+    const auto queries = [&](T* data) { return rows(data, Tq, H); };
+    const auto keys = [&](T* data, int64_t first) { return rows(data + first * D, Tk, 2 * G); };
     const auto in = [](HeadRows<T> x) {
       return HeadRows<const T>{x.data, x.batch_stride, x.head_stride, x.row_stride};
     };
-    attention_forward<T>(on, sizes, in(queries(q.on(on))), in(keys(kv.on(on), 0)),
-                         in(keys(kv.on(on), sizes.G)), queries(y.on(on)), lse.on(on));
-    attention_backward<T>(on, sizes, in(queries(q.on(on))), in(keys(kv.on(on), 0)),
-                          in(keys(kv.on(on), sizes.G)), in(queries(y.on(on))), in(queries(dy.on(on))),
-                          lse.on(on), queries(dq.on(on)), keys(dkv.on(on), 0), keys(dkv.on(on), sizes.G));
+    attention_forward<T>(on, sizes, in(queries(q.on(on))), in(keys(kv.on(on), 0)), in(keys(kv.on(on), G)),
+                         queries(y.on(on)), lse.on(on));
+    attention_backward<T>(on, sizes, in(queries(q.on(on))), in(keys(kv.on(on), 0)), in(keys(kv.on(on), G)),
+                          in(queries(y.on(on))), in(queries(dy.on(on))), lse.on(on), queries(dq.on(on)),
+                          keys(dkv.on(on), 0), keys(dkv.on(on), G));
   };
   run(Cpu{});
   run(Cuda{stream});
