@@ -1,4 +1,5 @@
-// Attention, backward: by FMAs, for every dtype and head size. P and dS are made again, tile by tile, from lse.
+// Attention, backward: by FMAs, for every dtype and head size. bfloat16 in aligned rows is for flash_backward.cu.
+// P and dS are made again from lse, tile by tile.
 //   P = exp(S - lse), S = scale Q K^T + mask        dP = dO V^T        dS = P (dP - delta)
 //   dV = P^T dO        dQ = scale dS K        dK = scale dS^T Q        delta[t] = <dO[t], O[t]>
 // Shapes   q, y, dy, dq: [B, H, Tq, D]; k, v, dk, dv: [B, G, Tk, D], of H / G heads each; lse: [B, H, Tq]
@@ -9,6 +10,7 @@
 #include "core/kernels.h"
 #include "core/math.h"
 #include "cuda/attention.h"
+#include "cuda/flash.h"
 
 namespace galvan {
 namespace {
@@ -167,7 +169,11 @@ template <class T>
 void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const T> q, HeadRows<const T> k,
                         HeadRows<const T> v, HeadRows<const T> y, HeadRows<const T> dy, const Acc<T>* lse,
                         HeadRows<T> dq, HeadRows<T> dk, HeadRows<T> dv) {
-  const bool whole = rows_are_whole<T>(sizes.D, {q, k, v, dy, read_only(dq), read_only(dk), read_only(dv)});
+  const bool whole =
+      rows_are_whole<T>(sizes.D, {q, k, v, y, dy, read_only(dq), read_only(dk), read_only(dv)});
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (flash::takes(sizes.D, whole))
+      return flash::attention_backward(on, sizes, q, k, v, y, dy, lse, dq, dk, dv);
   const Inputs<T> in{q, k, v, y, dy, lse};
   with_padded_head(sizes.D, [&]<int kD>() {
     const auto blocks = [](int64_t heads, int64_t rows) {

@@ -1,4 +1,5 @@
-// Attention, forward: flash attention by FMAs, for every dtype and head size.
+// Attention, forward: flash attention by FMAs, for every dtype and head size. bfloat16 in aligned rows is for
+// flash_forward.cu.
 //   S = scale Q K^T + mask        O = softmax(S) V        lse[t] = ln sum_j exp(S[t, j])
 // A block goes through the keys tile by tile. It does not know the maximum of a row before the last of them: it
 // keeps the largest score m so far and the sum l of exp(S - m), and scales O and l by exp(m - m') when m grows
@@ -10,6 +11,7 @@
 #include "core/kernels.h"
 #include "core/math.h"
 #include "cuda/attention.h"
+#include "cuda/flash.h"
 
 namespace galvan {
 namespace {
@@ -91,6 +93,8 @@ void attention_forward(Cuda on, const AttentionSizes& sizes, HeadRows<const T> q
                        HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse) {
   if (sizes.B * sizes.H * sizes.Tq == 0) return;
   const bool whole = rows_are_whole<T>(sizes.D, {q, k, v, read_only(y)});
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (flash::takes(sizes.D, whole)) return flash::attention_forward(on, sizes, q, k, v, y, lse);
   with_padded_head(sizes.D, [&]<int kD>() {
     const int64_t tiles = (sizes.Tq + Tiles<Acc<T>, kD>::kM - 1) / Tiles<Acc<T>, kD>::kM;
     launch<attention_queries<T, kD>>(static_cast<unsigned>(sizes.B * sizes.H * tiles), kThreads,

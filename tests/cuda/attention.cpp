@@ -5,6 +5,12 @@ using namespace galvan;
 
 namespace {
 
+// What a sum of n terms loses when each was rounded: the card's P and dS in bfloat16.
+template <class T>
+double rounded_weights(int64_t n) {
+  return std::is_same_v<T, bfloat16> ? 0x1p-9 * std::sqrt(static_cast<double>(n)) : 0;
+}
+
 // q, k, v, and y from packed rows [B, T, heads D], each `skip` elements into its array.
 template <class T>
 void check_attention(const AttentionSizes& sizes, int64_t skip = 0) {
@@ -36,8 +42,8 @@ void check_attention(const AttentionSizes& sizes, int64_t skip = 0) {
   run(Cuda{stream});
   y.check(tolerance<T>(Tk * D));
   lse.check(tolerance<Acc<T>>(D));
-  dq.check(tolerance<T>(Tk * D));
-  dkv.check(tolerance<T>(Tq * D));
+  dq.check(tolerance<T>(Tk * D) + rounded_weights<T>(Tk));
+  dkv.check(tolerance<T>(Tq * D) + rounded_weights<T>(Tq * H / G));
 }
 
 }  // namespace

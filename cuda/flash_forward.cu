@@ -1,0 +1,120 @@
+// Flash attention in bfloat16, forward: what attention_forward.cu does, on tensor cores.
+//   S = scale Q K^T + mask        O = softmax(S) V        lse[t] = ln sum_j exp(S[t, j])
+// Products are of bfloat16 with sums in f32; P is rounded to bfloat16 before it meets V (Dao, arXiv:2307.08691).
+// Exponentials are to base 2, of scores times log2 e.
+// Shapes   q, y: [B, H, Tq, D]; k, v: [B, G, Tk, D], H / G heads share each; lse: [B, H, Tq]; D a multiple of 8
+// Memory   q and y once, k and v once for every 64 queries, from L2; T x T scores are never stored
+// Compute  4 B H Tq Tk D FLOPs, half of that when causal
+// Launch   4 warps for 64 queries of a head (cuda/flash.h)
+#include "core/kernels.h"
+#include "cuda/attention.h"
+#include "cuda/flash.h"
+
+namespace galvan::flash {
+namespace {
+
+template <int kD>
+constexpr size_t kSharedBytes = sizeof(bfloat16) * (Tiles<kD>::kM + 4 * Tiles<kD>::kN) * Tiles<kD>::kStride;
+
+template <int kD>
+__global__ void __launch_bounds__(kThreads, 2)
+    flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, HeadRows<const bfloat16> k,
+                  HeadRows<const bfloat16> v, HeadRows<bfloat16> y, float* lse) {
+  constexpr int kM = Tiles<kD>::kM, kN = Tiles<kD>::kN, kTile = kN * Tiles<kD>::kStride;
+  bfloat16* const q_tile = dynamic_shared<bfloat16>();  // (kM, kD)
+  bfloat16* const kv_tiles =
+      q_tile + kM * Tiles<kD>::kStride;  // (2, 2, kN, kD): of k and v, in use and to come
+  const int64_t tiles = (sizes.Tq + kM - 1) / kM, head = blockIdx.x / tiles;
+  const int64_t b = head / sizes.H, h = head % sizes.H, g = h / (sizes.H / sizes.G);
+  const int64_t first = (tiles - 1 - blockIdx.x % tiles) * kM;  // those that see most keys start first
+  const int64_t warp_first = first + 16 * warp_id();
+  const int D = static_cast<int>(sizes.D);
+  const float scale = static_cast<float>(sizes.scale) * kLog2E;
+  const auto fetch = [&](int64_t k0, bfloat16* tile) {
+    fetch_rows<kD, kN>(k, b, g, k0, sizes.Tk, D, tile);
+    fetch_rows<kD, kN>(v, b, g, k0, sizes.Tk, D, tile + kTile);
+  };
+
+  fetch_rows<kD, kM>(q, b, h, first, sizes.Tq, D, q_tile);
+  fetch(0, kv_tiles);
+  cp_async_commit();
+  cp_async_wait<0>();
+  __syncthreads();  // every thread's copies are there before they are read
+  uint32_t q_part[kD / 16][4];
+#pragma unroll
+  for (int i = 0; i < kD / 16; ++i) LeftOf<kD>{q_tile}(q_part[i], i);
+
+  float o[kD / 8][4] = {};
+  float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};  // m, and this lane's part of l
+  const int64_t end = smaller(sizes.Tk, sizes.visible(first + kM - 1));
+  int64_t in_use = 0;
+  for (int64_t k0 = 0; k0 < end; k0 += kN, in_use ^= 1) {
+    const bfloat16* const k_tile = kv_tiles + in_use * 2 * kTile;
+    if (k0 + kN < end) fetch(k0 + kN, kv_tiles + (in_use ^ 1) * 2 * kTile);
+    cp_async_commit();
+
+    float s[kN / 8][4] = {};
+    add_product_transposed<kD>(
+        s,
+        [&](uint32_t(&a)[4], int i) {
+#pragma unroll
+          for (int e = 0; e < 4; ++e) a[e] = q_part[i][e];
+        },
+        k_tile);
+
+    const bool all_visible = k0 + kN <= smaller(sizes.Tk, sizes.visible(warp_first));
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const int visible =
+          static_cast<int>(smaller(sizes.Tk, sizes.visible(warp_first + pair_row() + 8 * r)) - k0);
+      float m = largest[r];
+#pragma unroll
+      for (int n = 0; n < kN / 8; ++n) {
+#pragma unroll
+        for (int e = 2 * r; e < 2 * r + 2; ++e) {
+          const bool seen = all_visible || 8 * n + pair_column() + e % 2 < visible;
+          s[n][e] = seen ? s[n][e] * scale : -INFINITY;
+          m = s[n][e] > m ? s[n][e] : m;
+        }
+      }
+      m = row_max(m);
+      const float factor = exp2f(largest[r] - m);
+      largest[r] = m;
+      sum[r] *= factor;
+#pragma unroll
+      for (int n = 0; n < kD / 8; ++n) o[n][2 * r] *= factor, o[n][2 * r + 1] *= factor;
+#pragma unroll
+      for (int n = 0; n < kN / 8; ++n) {
+#pragma unroll
+        for (int e = 2 * r; e < 2 * r + 2; ++e) sum[r] += s[n][e] = exp2f(s[n][e] - m);
+      }
+    }
+    add_product<kD>(o, s, k_tile + kTile);
+    cp_async_wait<0>();
+    __syncthreads();  // the next tiles are there for all, and all have read these before others overwrite them
+  }
+
+  float inverse[2];
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int64_t row = warp_first + pair_row() + 8 * r;
+    const float l = row_sum(sum[r]);
+    inverse[r] = 1 / l;
+    if (pair_column() == 0 && row < sizes.Tq) lse[head * sizes.Tq + row] = largest[r] * kLn2 + std::log(l);
+  }
+  store_rows(o, inverse, y, b, h, warp_first, sizes.Tq, D);
+}
+
+}  // namespace
+
+void attention_forward(Cuda on, const AttentionSizes& sizes, HeadRows<const bfloat16> q,
+                       HeadRows<const bfloat16> k, HeadRows<const bfloat16> v, HeadRows<bfloat16> y,
+                       float* lse) {
+  attention_tiles::with_padded_head(sizes.D, [&]<int kD>() {
+    const int64_t tiles = (sizes.Tq + Tiles<kD>::kM - 1) / Tiles<kD>::kM;
+    launch<flash_queries<kD>>(static_cast<unsigned>(sizes.B * sizes.H * tiles), kThreads, kSharedBytes<kD>,
+                              on.stream, sizes, q, k, v, y, lse);
+  });
+}
+
+}  // namespace galvan::flash
