@@ -1,40 +1,24 @@
 // Copies and fills on the card equal the CPU's, bit for bit.
-#include <cstring>
-#include <memory>
-
 #include "kernel_test.h"
 
 using namespace galvan;
 
 namespace {
 
-// The array in device memory, as bytes: a std::vector<bool> has no elements to point at.
-template <class T>
-struct Array {
-  explicit Array(int64_t n)
-      : size(static_cast<size_t>(n)), host(new T[size]()), device(std::vector<char>(size * sizeof(T))) {}
-  T* on_device() const { return reinterpret_cast<T*>(device.data()); }
-
-  size_t size;
-  std::unique_ptr<T[]> host;
-  DeviceArray<char> device;
-};
-
 template <class From, class To>
 void check_copy(const Shape& shape, const Strides& x_strides, const Strides& y_strides, int64_t x_size,
                 int64_t y_size, int64_t skip = 0) {
   const int64_t n = x_size + skip;
-  const Array<From> x(n);
-  const Array<To> y(y_size);
+  const Plain<From> x(n);
+  const Plain<To> y(y_size);
   const std::vector<float> numbers = random_values<float>(n, "x", -3, 3);
   strided_copy<float, From>(Cpu{}, numbers.data(), {1}, x.host.get(), {1}, {n});
-  GALVAN_CUDA_CALL(cudaMemcpy(x.on_device(), x.host.get(), x.size * sizeof(From), cudaMemcpyHostToDevice));
+  x.to_device();
 
   const Stream stream;
   strided_copy<From, To>(Cpu{}, x.host.get() + skip, x_strides, y.host.get(), y_strides, shape);
   strided_copy<From, To>(Cuda{stream}, x.on_device() + skip, x_strides, y.on_device(), y_strides, shape);
-  const std::vector<char> bytes = y.device.values();
-  CHECK(std::memcmp(bytes.data(), y.host.get(), bytes.size()) == 0);
+  CHECK(y.same());
 }
 
 template <class From, class To>

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "core/kernels.h"
@@ -87,6 +88,29 @@ struct Both {
   T* on(Cuda, bool wanted = true) { return wanted ? device.data() : nullptr; }
   // What the card has computed equals what the host has.
   void check(double tolerance) const { check_close(device.values(), host, tolerance); }
+};
+
+// The same, zeros at first, for bool too, of which a std::vector has no elements to point at.
+template <class T>
+struct Plain {
+  size_t size;
+  std::unique_ptr<T[]> host;
+  DeviceArray<char> device;
+
+  explicit Plain(int64_t n)
+      : size(static_cast<size_t>(n)), host(new T[size]()), device(std::vector<char>(size * sizeof(T))) {}
+  T* on_device() const { return reinterpret_cast<T*>(device.data()); }
+  void to_device() const {
+    GALVAN_CUDA_CALL(cudaMemcpy(device.data(), host.get(), size * sizeof(T), cudaMemcpyHostToDevice));
+  }
+  // Whether the card's array equals the host's; NaN equals NaN, as their bits need not.
+  bool same() const {
+    const std::vector<char> bytes = device.values();
+    const T* const on_card = reinterpret_cast<const T*>(bytes.data());
+    for (size_t i = 0; i < size; ++i)
+      if (on_card[i] != host[i] && (on_card[i] == on_card[i] || host[i] == host[i])) return false;
+    return true;
+  }
 };
 
 }  // namespace galvan

@@ -1,4 +1,5 @@
 // Pointwise ops, where and tril on the card equal the CPU's.
+#include <limits>
 #include <memory>
 
 #include "core/pointwise.h"
@@ -54,7 +55,75 @@ void check_binary_shapes(F f) {
   check_binary<F, T>(f, {3, 5, 8}, {8, 0, 1}, {0, 8, 1});
 }
 
+// A few small numbers, so that many are equal, and NaN; of int32_t large ones too, which wrap around.
+template <class T>
+void fill_with_few_values(const Plain<T>& x, std::string_view stream) {
+  const auto random = random_values<float>(static_cast<int64_t>(x.size), stream, -3, 3);
+  for (size_t i = 0; i < x.size; ++i) {
+    const float value = std::round(random[i]);
+    x.host[i] = std::is_same_v<T, bool> ? T(value > 0) : static_cast<T>(value);
+    if (i % 7 != 3) continue;
+    if constexpr (std::is_same_v<T, int32_t>) x.host[i] = INT32_MAX - x.host[i];
+    if constexpr (std::is_convertible_v<T, double> && !std::is_integral_v<T>)
+      x.host[i] = T(std::numeric_limits<float>::quiet_NaN());
+  }
+  x.to_device();
+}
+
+template <class F, class T, class Y>
+void check_exact_binary(F f) {
+  const Stream stream;
+  const auto check = [&](const Shape& shape, const Strides& a_strides, const Strides& b_strides) {
+    const Plain<T> a(shape.numel()), b(shape.numel());
+    const Plain<Y> y(shape.numel());
+    fill_with_few_values(a, "a");
+    fill_with_few_values(b, "b");
+    binary<F, T, Y>(Cpu{}, f, a.host.get(), a_strides, b.host.get(), b_strides, y.host.get(), shape);
+    binary<F, T, Y>(Cuda{stream}, f, a.on_device(), a_strides, b.on_device(), b_strides, y.on_device(),
+                    shape);
+    CHECK(y.same());
+  };
+  for (const int64_t n : kSizes) check({n}, {1}, {1});
+  check({129}, {1}, {0});
+  check({7, 64}, {64, 1}, {0, 1});
+  check({5, 7}, {1, 5}, {7, 1});
+}
+
+template <class F, class T>
+void check_exact_unary(F f) {
+  const Stream stream;
+  for (const int64_t n : kSizes) {
+    const Plain<T> x(n), y(n);
+    fill_with_few_values(x, "x");
+    unary<F, T>(Cpu{}, f, x.host.get(), y.host.get(), n);
+    unary<F, T>(Cuda{stream}, f, x.on_device(), y.on_device(), n);
+    CHECK(y.same());
+  }
+}
+
 }  // namespace
+
+TEST_CASE_TEMPLATE("comparisons, minima and maxima are the CPU's exactly", T, float, double, bfloat16,
+                   int32_t) {
+  check_exact_binary<Equal, T, bool>({});
+  check_exact_binary<NotEqual, T, bool>({});
+  check_exact_binary<Less, T, bool>({});
+  check_exact_binary<LessEqual, T, bool>({});
+  check_exact_binary<Minimum, T, T>({});
+  check_exact_binary<Maximum, T, T>({});
+  check_exact_unary<AddScalar, T>({3});
+  check_exact_unary<MulScalar, T>({-5});
+}
+
+TEST_CASE("whole numbers wrap around, and truth values compare, as on the CPU") {
+  check_exact_binary<Add, int32_t, int32_t>({});
+  check_exact_binary<Sub, int32_t, int32_t>({});
+  check_exact_binary<Mul, int32_t, int32_t>({});
+  check_exact_unary<Abs, int32_t>({});
+  check_exact_unary<Clamp, int32_t>({-1, 2});
+  check_exact_binary<Equal, bool, bool>({});
+  check_exact_binary<NotEqual, bool, bool>({});
+}
 
 TEST_CASE_TEMPLATE("unary ops and their gradients equal the CPU's", T, float, double, bfloat16) {
   check_unary<Square, T>({}, -3);
@@ -79,6 +148,7 @@ TEST_CASE_TEMPLATE("binary ops equal the CPU's, broadcast or not", T, float, dou
   check_binary_shapes<Div, T>({});
   check_binary_shapes<Maximum, T>({});
   check_binary_shapes<LargerShare, T>({});
+  check_binary_shapes<SmallerShare, T>({});
 }
 
 TEST_CASE_TEMPLATE("where and tril equal the CPU's", T, float, double, bfloat16, int32_t) {
