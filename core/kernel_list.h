@@ -95,7 +95,7 @@ int64_t find_bad_index(Context, const int32_t* index, int64_t n, int64_t limit, 
 template <class T>
 void select_rows(Context, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
                  int64_t inner);
-// dx[o, r, i] = sum of dy[o, j, i] over the j with index[j] = r, in the order of j
+// dx[o, r, i] = sum of dy[o, j, i] over the j with index[j] = r, in an order that the sizes fix
 template <class T>
 void select_rows_backward(Context, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
                           int64_t picks, int64_t inner);

@@ -2,10 +2,10 @@
 //   y[o, j, i] = x[o, index[j], i]        dx[o, r, i] = sum over the j with index[j] = r of dy[o, j, i]
 // Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
 // Memory   forward 2 outer picks inner sizeof(T) bytes; backward reads dy and writes dx once, and reads the
-//          index, from L2, once for every kRows rows and 32 columns
-// Launch   forward an element a thread; backward a warp takes 32 columns of kRows rows, whose sums it keeps in
-//          shared memory while it looks through the index; the search for a bad index is one block's
-// Order    a sum is one lane's, which adds in the order of j
+//          index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table
+// Launch   forward an element a thread; backward a block takes those sums, and its warps a part of the picks
+//          each; the search for a bad index is one block's
+// Order    a warp adds in the order of j, a sum is its warps' in their order
 #include "core/kernels.h"
 #include "cuda/runtime/readback.h"
 #include "cuda/warp.h"
@@ -36,36 +36,69 @@ __global__ void pick_rows(const T* x, const int32_t* index, T* y, int64_t n, int
   y[at] = x[(o * rows + index[j]) * inner + i];
 }
 
-constexpr int kWarps = 4, kRows = 16;
+constexpr int kWarps = 8;
+template <class A>
+constexpr int kColumns = 512 / sizeof(A);  // of dx, that a block makes
 
-template <class T>
-__global__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
-                                int64_t picks, int64_t inner) {
+// kRows rows of dx. A warp looks through its part of the index, and adds what it finds to sums of its own.
+template <int kRows, class T>
+__global__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_t rows, int64_t picks,
+                                int64_t inner) {
   using A = Acc<T>;
-  GALVAN_SHARED(A[kWarps][kRows][32], shared_sums);  // (warp, row, column)
-  A(*sums)[32] = shared_sums[warp_id()];
-  const int64_t tiles = (inner + 31) / 32, row_groups = (rows + kRows - 1) / kRows;
-  const int64_t task = int64_t{blockIdx.x} * kWarps + warp_id();
-  if (task >= outer * row_groups * tiles) return;  // the whole warp
-  const int64_t column = task % tiles * 32 + lane_id(), first = task / tiles % row_groups * kRows,
-                o = task / tiles / row_groups;
-  for (int r = 0; r < kRows; ++r) sums[r][lane_id()] = 0;
+  constexpr int kWidth = kColumns<A> / 32;  // a lane's columns, 32 apart
+  constexpr int kAhead = 4;                 // loads of the index, and rows of dy, under way at a time
+  A* const all_sums = dynamic_shared<A>();  // (kWarps, kRows, kColumns)
+  A* const sums = all_sums + warp_id() * kRows * kColumns<A>;
+  const int64_t tiles = (inner + kColumns<A> - 1) / kColumns<A>, row_groups = (rows + kRows - 1) / kRows;
+  const int64_t begin_column = blockIdx.x % tiles * kColumns<A>, o = blockIdx.x / tiles / row_groups,
+                first = blockIdx.x / tiles % row_groups * kRows;
+  for (int i = lane_id(); i < kRows * kColumns<A>; i += 32) sums[i] = 0;
 
-  for (int64_t begin = 0; begin < picks; begin += 32) {
-    const int64_t mine = begin + lane_id();
-    const int64_t row = mine < picks ? index[mine] - first : -1;
-    unsigned found = __ballot_sync(kAllLanes, row >= 0 && row < kRows);
-    while (found != 0) {
-      const int lane = __ffs(static_cast<int>(found)) - 1;
-      found &= found - 1;
-      const int r = static_cast<int>(__shfl_sync(kAllLanes, row, lane));
-      if (column < inner)
-        sums[r][lane_id()] += static_cast<A>(dy[(o * picks + begin + lane) * inner + column]);
+  const int64_t part = (picks + kWarps - 1) / kWarps, begin = warp_id() * part,
+                end = begin + part < picks ? begin + part : picks;
+  for (int64_t block = begin; block < end; block += 32 * kAhead) {
+    int row[kAhead];  // less `first`; -1: none
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      const int64_t mine = block + 32 * i + lane_id();
+      row[i] = mine < end ? static_cast<int>(index[mine] - first) : -1;
+    }
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      unsigned found = __ballot_sync(kAllLanes, row[i] >= 0 && row[i] < kRows);
+      while (found != 0) {
+        int to[kAhead];
+        A values[kAhead][kWidth];
+#pragma unroll
+        for (int n = 0; n < kAhead; ++n) {
+          const int lane = __ffs(static_cast<int>(found)) - 1;  // -1: no more of them
+          found &= found - 1;
+          to[n] = __shfl_sync(kAllLanes, row[i], lane < 0 ? 0 : lane);
+          if (lane < 0) to[n] = -1;
+          const T* const from = dy + (o * picks + block + 32 * i + lane) * inner;
+#pragma unroll
+          for (int w = 0; w < kWidth; ++w) {
+            const int64_t column = begin_column + 32 * w + lane_id();
+            values[n][w] = to[n] >= 0 && column < inner ? static_cast<A>(from[column]) : A(0);
+          }
+        }
+#pragma unroll
+        for (int n = 0; n < kAhead; ++n) {
+          if (to[n] < 0) continue;
+#pragma unroll
+          for (int w = 0; w < kWidth; ++w) sums[to[n] * kColumns<A> + 32 * w + lane_id()] += values[n][w];
+        }
+      }
     }
   }
-  if (column >= inner) return;
-  for (int r = 0; r < kRows && first + r < rows; ++r)
-    dx[(o * rows + first + r) * inner + column] = static_cast<T>(sums[r][lane_id()]);
+  __syncthreads();  // every warp's sums are there before they are added
+  for (int i = static_cast<int>(threadIdx.x); i < kRows * kColumns<A>; i += kWarps * 32) {
+    const int64_t row = first + i / kColumns<A>, column = begin_column + i % kColumns<A>;
+    if (row >= rows || column >= inner) continue;
+    A sum = 0;
+    for (int warp = 0; warp < kWarps; ++warp) sum += all_sums[warp * kRows * kColumns<A> + i];
+    dx[(o * rows + row) * inner + column] = static_cast<T>(sum);
+  }
 }
 
 // Sizes and strides of the lines along `dim`: all the other dimensions, in `shape` and in a strided tensor.
@@ -138,10 +171,20 @@ void select_rows(Cuda on, const T* x, const int32_t* index, T* y, int64_t outer,
 template <class T>
 void select_rows_backward(Cuda on, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
                           int64_t picks, int64_t inner) {
-  const int64_t warps = outer * ((rows + kRows - 1) / kRows) * ((inner + 31) / 32);
-  if (warps == 0) return;
-  launch<add_picked_rows<T>>(blocks_for(warps, kWarps), kWarps * 32, 0, on.stream, dy, index, dx, outer, rows,
-                             picks, inner);
+  const auto add = [&]<int kRows>() {
+    constexpr int kTile = kColumns<Acc<T>>;
+    const int64_t blocks = outer * ((rows + kRows - 1) / kRows) * ((inner + kTile - 1) / kTile);
+    if (blocks == 0) return;
+    launch<add_picked_rows<kRows, T>>(static_cast<unsigned>(blocks), kWarps * 32,
+                                      sizeof(Acc<T>) * kWarps * kRows * kTile, on.stream, dy, index, dx, rows,
+                                      picks, inner);
+  };
+  // A row a block finds many picks of a short table's; a long one's picks are too far apart to look for each.
+  if (rows <= 1024) {
+    add.template operator()<1>();
+  } else {
+    add.template operator()<16>();
+  }
 }
 
 template <class T>
