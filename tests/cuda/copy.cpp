@@ -24,8 +24,10 @@ void check_copy(const Shape& shape, const Strides& x_strides, const Strides& y_s
 template <class From, class To>
 void check_copies() {
   for (const int64_t n : {0, 1, 31, 32, 33, 65, 1023, 1025}) check_copy<From, To>({n}, {1}, {1}, n, n);
-  check_copy<From, To>({33}, {1}, {1}, 33, 33, 1);                      // not aligned
-  check_copy<From, To>({7, 5}, {1, 7}, {5, 1}, 35, 35);                 // transposed
+  check_copy<From, To>({33}, {1}, {1}, 33, 33, 1);                     // not aligned
+  check_copy<From, To>({7, 5}, {1, 7}, {5, 1}, 35, 35);                // transposed
+  check_copy<From, To>({33, 65}, {1, 33}, {70, 1}, 33 * 65, 33 * 70);  // by tiles
+  check_copy<From, To>({2, 8, 3, 40}, {960, 1, 8, 24}, {960, 120, 40, 1}, 1920, 1920);
   check_copy<From, To>({3, 32, 5}, {0, 1, 32}, {160, 5, 1}, 160, 480);  // repeated, transposed
   check_copy<From, To>({6, 32}, {32, 1}, {64, 1}, 192, 384);            // into a slice
   check_copy<From, To>({4, 64}, {1, 0}, {64, 1}, 4, 256);               // the innermost repeated
