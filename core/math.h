@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/exp.h"
+
 // Marks a function that CUDA kernels call too.
 #ifdef __CUDACC__
 #define GALVAN_HD __host__ __device__
@@ -26,27 +28,15 @@ GALVAN_HD inline float tanh(float x) { return ::tanhf(x); }
 GALVAN_HD inline float erf(float x) { return ::erff(x); }
 #else
 
-// x = n ln 2 + r, |r| <= ln(2)/2;   e^x = 2^n e^r;   e^r = 1 + r + r^2 P(r)
-// P is that of Cephes' expf (S. Moshier, netlib.org/cephes). ln 2 is taken off in two parts, so that n times
-// the first is exact; 2^n is applied in two factors, because 2^128 and 2^-150 are no floats.
+// exp.h, and 2^n in two factors, because 2^128 and 2^-150 are no floats.
 inline float exp(float x) {
   x = x > 89.0f ? 89.0f : x;  // NaN passes both
   x = x < -104.0f ? -104.0f : x;
-  const float shift = 12582912.0f;  // 1.5 2^23: adding it rounds to an integer in the lowest bits
-  const float shifted = x * 1.44269504f + shift;
-  const float n = shifted - shift;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  const float e = (p * (r * r) + r) + 1.0f;
-  const int32_t exponent = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(shift);
-  const int32_t half = exponent >> 1;
+  const auto [shifted, e] = exp_parts(x);
+  const int32_t n = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kExpShift);
+  const int32_t half = n >> 1;
   const float scale = std::bit_cast<float>(static_cast<uint32_t>(half + 127) << 23);
-  const float rest = std::bit_cast<float>(static_cast<uint32_t>(exponent - half + 127) << 23);
+  const float rest = std::bit_cast<float>(static_cast<uint32_t>(n - half + 127) << 23);
   return e * scale * rest;
 }
 

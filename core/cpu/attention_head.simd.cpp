@@ -11,6 +11,7 @@
 #include "core/cpu/attention_head.h"
 
 #include "core/cpu/simd/vec.h"
+#include "core/exp.h"
 
 namespace galvan::GALVAN_ISA {
 namespace {
@@ -186,21 +187,9 @@ GALVAN_INLINE V masked(V x, int64_t first, int64_t visible, float other) {
 }
 
 // e^x for x <= 0, or a little above, in fewer steps than exp(): below -87 the result is e^-87, about 1e-38.
-//   x = n ln 2 + r,  e^x = 2^n (1 + r + r^2 P(r)), as in simd/math.h
 GALVAN_INLINE V exp_below_zero(V x) {
   x = select(x < broadcast(-87.0f), broadcast(-87.0f), x);  // NaN passes
-  const V shift = broadcast(12582912.0f);
-  const V shifted = fma(x, broadcast(1.44269504f), shift);
-  const V n = shifted - shift;
-  V r = fma(n, broadcast(-0.693359375f), x);
-  r = fma(n, broadcast(2.12194440e-4f), r);
-  V p = broadcast(1.9875691500e-4f);
-  p = fma(p, r, broadcast(1.3981999507e-3f));
-  p = fma(p, r, broadcast(8.3334519073e-3f));
-  p = fma(p, r, broadcast(4.1665795894e-2f));
-  p = fma(p, r, broadcast(1.6666665459e-1f));
-  p = fma(p, r, broadcast(5.0000001201e-1f));
-  const V e = fma(p, r * r, r) + 1.0f;
+  const auto [shifted, e] = exp_parts(x);
   // The lowest bits of `shifted` hold n; e is in [0.7, 1.42], so n can be added to its exponent.
   return bits_as<float>(bits_as<uint32_t>(e) + (bits_as<uint32_t>(shifted) << 23));
 }
