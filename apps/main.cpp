@@ -60,7 +60,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "galvan " GALVAN_VERSION);
 
   std::vector<std::unique_ptr<Command>> commands;
-  commands.push_back(make_train_command());
+  commands.push_back(make_train_command(argv[0]));
   commands.push_back(make_sample_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_schedule_command());

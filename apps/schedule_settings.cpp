@@ -75,7 +75,11 @@ void resolve(ScheduleSettings& s, int64_t steps, double lr) {
   const bool is_cyclic = s.policy == "cyclic", is_one_cycle = s.policy == "one-cycle";
   otherwise(s.lr, lr);
   if (s.policy.starts_with("cosine")) otherwise(s.min_lr, *s.lr / 10);
-  if (s.policy == "cosine") otherwise(s.warmup, std::min<int64_t>(100, steps / 10));
+  if (s.policy == "cosine") {
+    otherwise(s.warmup, std::min<int64_t>(100, steps / 10));
+    check(*s.warmup <= steps, "--warmup: a rise of ", *s.warmup, " steps does not fit into a run of ", steps,
+          "; give a shorter one, such as ", steps / 10);
+  }
   if (is_cyclic || is_one_cycle) {
     otherwise(s.max_lr, *s.lr);
     otherwise(s.base_momentum, is_cyclic ? 0.8 : 0.85);

@@ -26,6 +26,8 @@ void tell(const char* what, const std::string& text) { std::printf("%-12s%s\n", 
 
 class TrainCommand : public Command {
  public:
+  explicit TrainCommand(const std::string& program) : program_(shell_quoted(program)) {}
+
   const char* name() const override { return "train"; }
   const char* about() const override { return "Train a model on a text"; }
   const char* examples() const override {
@@ -142,6 +144,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
 
   // Of the run to resume; empty when it ended before it had saved any.
   fs::path last_checkpoint() const {
+    restore_current(s_.out);
     const fs::path link = fs::path(s_.out) / "current";
     std::error_code ignored;
     return fs::is_symlink(fs::symlink_status(link, ignored)) ? resolve_checkpoint(link) : fs::path();
@@ -173,6 +176,8 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
           throw UsageError("--init brings its sizes and style; --" + name + " has no place beside it");
       config_ = resolve_model(s_, load_config(s_.init), s_.init);
       s_.tokenizer = (fs::path(s_.init) / "tokenizer.json").string();
+    } else if (!checkpoint_.empty()) {
+      config_ = resolve_model(s_, load_config(checkpoint_), checkpoint_.string());
     } else {
       config_ = resolve_model(s_);
     }
@@ -212,10 +217,13 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
       check(*s_.epochs > 0, "--epochs: ", *s_.epochs, " is not above 0");
       const double steps = *s_.epochs * static_cast<double>(sampler.windows_per_epoch()) /
                            static_cast<double>(sampler.windows_per_step());
-      check(steps <= kMostSteps, "--epochs: ", *s_.epochs, " make ", steps, " steps, more than ", kMostSteps);
+      check(steps <= kMostSteps, "--epochs: ", *s_.epochs, " make ", steps, " steps, more than ",
+            printed("%.12g", kMostSteps));
       s_.steps = std::max<int64_t>(1, sampler.steps_for(*s_.epochs));
     }
     s_.epochs.reset();
+    check(state_.step <= s_.steps, "resume: the checkpoint is at step ", state_.step, ", past the ", s_.steps,
+          " steps of this run");
     epochs_ = static_cast<double>(s_.steps * sampler.windows_per_step()) /
               static_cast<double>(sampler.windows_per_epoch());
     resolve(s_.schedule, s_.steps, s_.optimizer == "sgd" ? 0.1 : 1e-3);
@@ -321,8 +329,8 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     progress.finish();
     const std::string folder = shell_quoted(run_.string());
     if (ending == Ending::stopped) {
-      std::printf("Stopped after step %s. This goes on:\n  galvan train --out %s --resume\n",
-                  with_commas(trainer.step()).c_str(), folder.c_str());
+      std::printf("Stopped after step %s. This goes on:\n  %s train --out %s --resume\n",
+                  with_commas(trainer.step()).c_str(), program_.c_str(), folder.c_str());
       return interrupt.exit_code();
     }
     draw_curves(run_);
@@ -333,11 +341,12 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     if (trainer.best_step() >= 0)
       std::printf(" Best validation loss: %.4f, at step %s.", trainer.best_loss(),
                   with_commas(trainer.best_step()).c_str());
-    std::printf("\nThe run is in %s. Let the model write:\n  galvan sample --checkpoint %s --tokens 500\n",
-                run_.string().c_str(), folder.c_str());
+    std::printf("\nThe run is in %s. Let the model write:\n  %s sample --checkpoint %s --tokens 500\n",
+                run_.string().c_str(), program_.c_str(), folder.c_str());
     return 0;
   }
 
+  std::string program_;  // as a shell takes it
   TrainSettings s_;
   std::vector<std::string> back_to_defaults_;  // options of the file that one on the command line outdates
   bool data_changed_ = false;                  // since the run whose config.toml this is
@@ -354,6 +363,8 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
 
 }  // namespace
 
-std::unique_ptr<Command> make_train_command() { return std::make_unique<TrainCommand>(); }
+std::unique_ptr<Command> make_train_command(const std::string& program) {
+  return std::make_unique<TrainCommand>(program);
+}
 
 }  // namespace galvan

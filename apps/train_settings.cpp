@@ -71,7 +71,8 @@ void add_train_options(Settings& settings, TrainSettings& t) {
   settings.add("optimizer", &t.optimizer, "how weights move", {.choices = {"adamw", "adam", "sgd"}});
   settings.add("momentum", &t.momentum, "sgd: how much of the last step goes on; default 0.9",
                {.least = 0, .most = 1, .use = sgd.use});
-  settings.add("dampening", &t.dampening, "sgd: what of each gradient the momentum leaves out", sgd);
+  settings.add("dampening", &t.dampening, "sgd: what of each gradient the momentum leaves out",
+               {.least = 0, .most = 1, .use = sgd.use});
   settings.add("nesterov", &t.nesterov, "sgd: look ahead along the momentum", sgd);
   settings.add("momentum-form", &t.momentum_form,
                "sgd: is the learning rate applied to the momentum, or inside it",
@@ -114,7 +115,7 @@ ModelConfig resolve_model(TrainSettings& t) {
 
 ModelConfig resolve_model(TrainSettings& t, ModelConfig there, const std::string& where) {
   const auto settle = [&](const char* name, auto& setting, auto value) {
-    check(!setting || *setting == value, "--init: ", name, " is ", value, " in ", where, ", but ", *setting,
+    check(!setting || *setting == value, where, ": ", name, " is ", value, ", but ", *setting,
           " was asked for");
     setting = value;
   };

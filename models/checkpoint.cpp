@@ -1,5 +1,8 @@
 #include "models/checkpoint.h"
 
+#include <algorithm>
+#include <charconv>
+
 #include "core/autograd.h"
 #include "models/huggingface.h"
 
@@ -164,6 +167,19 @@ void save_checkpoint(const fs::path& run, const Transformer& model, const Tokeni
   switch_symlink(run / "current", name);
   if (is_best) switch_symlink(run / "best", name);
   remove_old(run);
+}
+
+void restore_current(const fs::path& run) {
+  std::error_code ignored;
+  if (fs::is_symlink(fs::symlink_status(run / "current", ignored))) return;
+  int64_t last = -1;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", ignored)) {
+    const std::string name = entry.path().filename().string();  // what is not whole begins with a dot
+    int64_t step = -1;
+    if (std::from_chars(name.data(), name.data() + name.size(), step).ptr == name.data() + name.size())
+      last = std::max(last, step);
+  }
+  if (last >= 0) switch_symlink(run / "current", fs::path("checkpoints") / std::to_string(last));
 }
 
 TrainingState load_training_state(const fs::path& folder) {

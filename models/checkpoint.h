@@ -56,6 +56,10 @@ void load_weights(const std::filesystem::path& folder, const Transformer& model)
 void save_checkpoint(const std::filesystem::path& run, const Transformer& model, const Tokenizer& tokenizer,
                      const TrainingState& state, bool is_best);
 
+// Where `current` is missing, lost or because a kill came just before the first, points it to the last checkpoint that
+// there is. Does nothing when there is none.
+void restore_current(const std::filesystem::path& run);
+
 // What save_checkpoint put beside the model, for Trainer::resume. Throws one line that names the file when it is
 // missing, corrupt or of a newer format.
 TrainingState load_training_state(const std::filesystem::path& folder);

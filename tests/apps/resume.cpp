@@ -128,6 +128,43 @@ TEST_CASE("a finished run says so, and goes on with more steps") {
   CHECK(fewer.err == "galvan: resume: the checkpoint is at step 15, past the 5 steps of this run\n");
 }
 
+TEST_CASE("a run whose link to its last checkpoint is lost goes on from there") {
+  const Workplace place;
+  for (const char* run : {"whole", "cut"}) REQUIRE(place.run(Workplace::train(run)).code == 0);
+  std::filesystem::remove(place.path / "cut/current");
+  for (const char* run : {"whole", "cut"}) {
+    const Finished result = place.run({"train", "--out", run, "--resume", "--steps", "15"});
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+    CHECK(result.out.find("\nGoing on after step 12.\n") != std::string::npos);
+  }
+  check_equal_runs(place, "whole", "cut");
+}
+
+TEST_CASE("a configuration that its checkpoint contradicts") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  std::string config = place.read("run/config.toml");
+  for (const std::string heads : {"\nheads = 2\n", "\nkv-heads = 2\n"})  // no weight's shape depends on them
+    config.replace(config.find(heads), heads.size(), heads.substr(0, heads.size() - 2) + "4\n");
+  write_file_atomically(place.path / "run/config.toml", config);
+  const std::string weights = place.read("run/current/model.safetensors");
+  const Finished result = place.run({"train", "--out", "run", "--resume", "--steps", "15"});
+  CHECK(result.code == 1);
+  CHECK(result.err == "galvan: run/current: heads is 2, but 4 was asked for\n");
+  CHECK(place.read("run/current/model.safetensors") == weights);
+}
+
+TEST_CASE("fewer steps than the run's warm-up has") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run", {"--warmup", "10"})).code == 0);
+  const Finished again = place.run({"train", "--config", "run/config.toml", "--steps", "8", "--out", "new"});
+  CHECK(again.code == 1);
+  CHECK(again.err ==
+        "galvan: --warmup: a rise of 10 steps does not fit into a run of 8; give a shorter one, such as 0\n");
+  const Finished resumed = place.run({"train", "--out", "run", "--resume", "--steps", "8"});
+  CHECK(resumed.err == "galvan: resume: the checkpoint is at step 12, past the 8 steps of this run\n");
+}
+
 TEST_CASE("a run is not resumed with another text") {
   const Workplace place;
   REQUIRE(place.run(Workplace::train("run")).code == 0);

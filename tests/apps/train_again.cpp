@@ -33,7 +33,7 @@ TEST_CASE("what a finished run is good for") {
   const Finished other =
       place.run({"train", "--data", "text.txt", "--init", "a run", "--layers", "3", "--out", "d"});
   CHECK(other.code == 1);
-  CHECK(other.err.find("--init: layers is 2 in ") != std::string::npos);
+  CHECK(other.err.find("checkpoints/12: layers is 2, but ") != std::string::npos);
 
   // Its folder is not trained in a second time.
   const Finished second = place.run(Workplace::train("a run"));

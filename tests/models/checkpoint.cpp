@@ -2,10 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <map>
 #include <set>
 
 #include "core/parallel.h"
@@ -49,6 +51,59 @@ TEST_CASE("current and best, and nothing else, are kept") {
   fs::remove(state);
   CHECK_THROWS_AS(load_training_state(run / "current"), Error);
   CHECK_NOTHROW(load_model(run / "current"));
+}
+
+TEST_CASE("a full disk costs the checkpoint that is being saved, and no other") {
+  TemporaryDirectory directory;
+  const auto tokenizer = CharacterTokenizer::train("abcdefghijklmnopqrs");
+  const Transformer model(small_gpt2());
+  const fs::path run = directory.path(), kept = run / "checkpoints" / "1";
+  save_step(run, model, *tokenizer, 1, true);
+  std::map<std::string, std::string> before;
+  for (const auto& entry : fs::directory_iterator(kept))
+    before[entry.path().filename()] = read_text_file(entry.path());
+
+  signal(SIGXFSZ, SIG_IGN);  // or the limit would end the process
+  rlimit unlimited;
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+  for (const char* file : {"model.safetensors", "config.json", "tokenizer.json", "training.json"}) {
+    const rlimit limit{before.at(file).size() - 1, unlimited.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    std::string message;
+    try {
+      save_step(run, model, *tokenizer, 2, true);
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+    CHECK(message.starts_with("cannot write " + (run / "checkpoints" / ".2.partial").string() + "/"));
+    CHECK(message.ends_with(": File too large"));
+    CHECK(fs::read_symlink(run / "current") == "checkpoints/1");
+    CHECK(fs::read_symlink(run / "best") == "checkpoints/1");
+    for (const auto& entry : fs::directory_iterator(run / "checkpoints"))
+      CHECK_MESSAGE(entry.path() == kept, entry.path().string());
+    for (const auto& old : before) CHECK_MESSAGE(read_text_file(kept / old.first) == old.second, old.first);
+  }
+  signal(SIGXFSZ, SIG_DFL);
+  save_step(run, model, *tokenizer, 2, false);
+  CHECK(load_training_state(run / "current").step == 2);
+}
+
+TEST_CASE("a lost link to the last checkpoint is found again") {
+  TemporaryDirectory directory;
+  const auto tokenizer = CharacterTokenizer::train("abcdefghijklmnopqrs");
+  const Transformer model(small_gpt2());
+  const fs::path run = directory.path();
+  restore_current(run);
+  CHECK(!fs::exists(fs::symlink_status(run / "current")));  // nothing to point to
+  save_step(run, model, *tokenizer, 9, true);
+  save_step(run, model, *tokenizer, 10, false);
+  fs::create_directory(run / "checkpoints" / ".11.partial");
+  restore_current(run);
+  CHECK(fs::read_symlink(run / "current") == "checkpoints/10");
+  fs::remove(run / "current");
+  restore_current(run);
+  CHECK(fs::read_symlink(run / "current") == "checkpoints/10");
 }
 
 TEST_CASE("a kill at any moment leaves a whole checkpoint") {
