@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "apps/text_format.h"
 #include "apps/toml_file.h"
 
 namespace galvan {
@@ -71,12 +72,15 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// A bound with all its digits: 16777216, not 1.67772e+07.
+std::string bound(double number) { return printed("%.12g", number); }
+
 void assign(const SettingTarget& target, const SettingOptions& options, const SettingValue& value,
             const std::string& what) {
   const auto check_range = [&](double number) {
     check(std::isfinite(number), what, ": ", number, " is not a finite number");
-    check(number >= options.least, what, ": ", toml_text(value), " is less than ", options.least);
-    check(number <= options.most, what, ": ", toml_text(value), " is more than ", options.most);
+    check(number >= options.least, what, ": ", toml_text(value), " is less than ", bound(options.least));
+    check(number <= options.most, what, ": ", toml_text(value), " is more than ", bound(options.most));
   };
   std::visit(
       [&]<class P>(P pointer) {

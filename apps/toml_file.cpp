@@ -1,19 +1,25 @@
 #include "apps/toml_file.h"
 
-#include <toml++/toml.h>
-
 #include <charconv>
 
+#include "core/check.h"
 #include "models/files.h"
+
+// The library asserts what a text such as "[[[" breaks, and an assertion would end the process.
+#define TOML_ASSERT(condition) ((condition) ? static_cast<void>(0) : galvan::fail("not TOML"))
+#include <toml++/toml.h>
 
 namespace galvan {
 
 std::vector<std::pair<std::string, SettingValue>> read_toml(const std::filesystem::path& path) {
+  const std::string source = read_text_file(path);
   toml::table table;
   try {
-    table = toml::parse(read_text_file(path));
+    table = toml::parse(source);
   } catch (const toml::parse_error& error) {
     fail(path.string(), ":", error.source().begin.line, ": ", error.description());
+  } catch (const Error& error) {
+    fail(path.string(), ": ", error.what());
   }
   std::vector<std::pair<std::string, SettingValue>> values;
   for (const auto& [key, node] : table) {

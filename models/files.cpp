@@ -72,6 +72,7 @@ std::string read_text_file(const fs::path& path) {
   struct stat status;
   if (file.fd < 0 || ::fstat(file.fd, &status) != 0) cannot("read", path, errno);
   if (S_ISDIR(status.st_mode)) cannot("read", path, EISDIR);
+  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) cannot("read", path, "it is a device");
 
   constexpr size_t kChunk = 1 << 16;
   std::string text;

@@ -15,7 +15,7 @@
 
 namespace galvan {
 
-// The whole file, byte for byte. Pipes and devices are read to their end.
+// The whole file, byte for byte. A pipe is read to its end; a device, which may have none, is refused.
 std::string read_text_file(const std::filesystem::path& path);
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);

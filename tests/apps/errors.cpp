@@ -25,15 +25,20 @@ TEST_CASE("mistakes on the command line") {
   expect({"train", "--steps", "0"}, 2, "--steps: 0 is less than 1" + hint);
   expect({"train", "--batch-size", "70000"}, 2, "--batch-size: 70000 is more than 65536" + hint);
   expect({"train", "--optimizer", "sgd", "--momentum", "5"}, 2, "--momentum: 5.0 is more than 1" + hint);
+  expect({"train", "--optimizer", "sgd", "--dampening", "-1"}, 2, "--dampening: -1.0 is less than 0" + hint);
+  expect({"train", "--tokenizer", "bpe", "--vocab-size", "1000000000"}, 2,
+         "--vocab-size: 1000000000 is more than 16777216" + hint);
+  expect({"train", "--data", "text.txt", "--steps", "50", "--warmup", "100"}, 1,
+         "--warmup: a rise of 100 steps does not fit into a run of 50; give a shorter one, such as 5");
   expect({"train", "--data", "text.txt", "--epochs", "0"}, 1, "--epochs: 0 is not above 0");
   expect({"train", "--data", "text.txt", "--epochs", "1e300"}, 1,
-         "--epochs: 1e+300 make 3.66667e+300 steps, more than 1e+09");
+         "--epochs: 1e+300 make 3.66667e+300 steps, more than 100000000");
   expect({"train", "--data", "none.txt", "--dropout", "1"}, 1, "model: dropout 1 is not in [0, 1)");
   expect({"train", "--data", "text.txt", "--tokenizer", "words"}, 1,
          "--tokenizer " + (place.path / "words").string() +
              ": neither char, byte or bpe nor a file that is there");
   expect({"schedule", "--steps", "1000000000000"}, 2,
-         "--steps: 1000000000000 is more than 1e+07; `galvan schedule --help` shows the options");
+         "--steps: 1000000000000 is more than 10000000; `galvan schedule --help` shows the options");
   expect({"train", "--lr", "nan"}, 2, "--lr: nan is not a finite number" + hint);
   expect({"train", "--preset", "huge"}, 2,
          "--preset: there is no 'huge'; there are tiny, shakespeare-char, gpt2" + hint);
@@ -75,8 +80,9 @@ TEST_CASE("texts that cannot be learnt from") {
   CHECK(place.run({"train", "--data", "none.txt"}).err.find("none.txt: No such file or directory") !=
         std::string::npos);
   CHECK(place.run({"train", "--data", "."}).err.find("Is a directory") != std::string::npos);
-  CHECK(place.run({"train", "--data", "/dev/zero"}).err ==
-        "galvan: data: /dev/zero is a device, not a text\n");
+  CHECK(place.run({"train", "--data", "/dev/zero"}).err == "galvan: cannot read /dev/zero: it is a device\n");
+  CHECK(place.run({"train", "--config", "/dev/zero"}).err ==
+        "galvan: cannot read /dev/zero: it is a device\n");
 }
 
 TEST_CASE("a model that no memory holds is refused before it is made") {
@@ -195,6 +201,8 @@ TEST_CASE("configuration files") {
   expect("schedule = \"triangle\"\n",
          "c.toml: schedule: there is no 'triangle'; there are cosine, cyclic, one-cycle, step, exponential, "
          "cosine-annealing, constant");
+  expect("[[[", "c.toml: not TOML");
+  expect("[.]", "c.toml: not TOML");
   expect("[train]\nsteps = 3\n", "c.toml: 'train' is neither a number, a text, true nor false");
   CHECK(place.run({"train", "--config", "none.toml"}).err ==
         "galvan: cannot read none.toml: No such file or directory\n");
