@@ -1,7 +1,11 @@
 // The `galvan` command: train, sample, eval, schedule, info.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <new>
 
@@ -49,6 +53,13 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app) {
     return "what is '" + app.remaining(true).front() + "' for? Options begin with --";
   }
   return message;
+}
+
+// What the caller has closed of standard input, output and error would be the descriptors of the next files that are
+// opened, and messages would be written into them. Writing to these is an error.
+void take_closed_descriptors() {
+  for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(file, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) != file) std::abort();
 }
 
 int run(int argc, char** argv) {
@@ -104,11 +115,13 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  take_closed_descriptors();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write(), with a message
   try {
     const int code = run(argc, argv);
     std::cout.flush();
-    if (!std::cout) return complain("cannot write the output", 1);
+    std::fflush(stdout);
+    if (!std::cout || std::ferror(stdout)) return complain("cannot write the output", 1);
     return code;
   } catch (const std::bad_alloc&) {
     return complain("out of memory", 1);

@@ -43,8 +43,9 @@ void check_writable(const fs::path& folder) {
     place = place.parent_path();
   check(fs::is_directory(place, ignored), "cannot write ", folder.string(), ": ", place.string(),
         " is not a folder");
-  check(::access(place.c_str(), W_OK | X_OK) == 0, "cannot write ", folder.string(), ": ", place.string(),
-        ": ", std::strerror(errno));
+  const bool writable =
+      ::access(place.c_str(), W_OK | X_OK) == 0;  // errno is its own only once it has returned
+  check(writable, "cannot write ", folder.string(), ": ", place.string(), ": ", std::strerror(errno));
 }
 
 fs::path make_fresh_run_folder() {

@@ -50,7 +50,8 @@ void MetricsFile::append(const nlohmann::ordered_json& record) {
 }
 
 void MetricsFile::sync() {
-  check(::fdatasync(file_) == 0, "cannot write ", path_.string(), ": ", std::strerror(errno));
+  const bool synced = ::fdatasync(file_) == 0;  // errno is its own only once it has returned
+  check(synced, "cannot write ", path_.string(), ": ", std::strerror(errno));
 }
 
 }  // namespace galvan

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <set>
+#include <sstream>
 
 #include "tests/apps/command.h"
 
@@ -98,6 +99,22 @@ TEST_CASE("a disk that fills up while a checkpoint is saved costs that checkpoin
   for (const char* file : {"model.safetensors", "optimizer.safetensors", "training.json"})
     CHECK_MESSAGE(place.read(concat("run/current/", file)) == place.read(concat("whole/current/", file)),
                   file);
+}
+
+TEST_CASE("output that cannot be written is an error, and no part of the run's files") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("whole")).code == 0);
+  const auto closed = [] { return ::close(0) == 0 && ::close(1) == 0; };
+  const auto full = [] { return ::dup2(::open("/dev/full", O_WRONLY), 1) == 1; };
+  for (const auto& [run, prepare] :
+       {std::pair<std::string, std::function<bool()>>{"closed", closed}, {"full", full}}) {
+    const Finished result = Child(place.path, Workplace::train(run), prepare).wait();
+    CHECK(result.code == 1);
+    CHECK(result.err == "galvan: cannot write the output\n");
+    CHECK(place.read(run + "/current/model.safetensors") == place.read("whole/current/model.safetensors"));
+    std::istringstream lines(place.read(run + "/metrics.jsonl"));
+    for (std::string line; std::getline(lines, line);) CHECK_MESSAGE(line.starts_with("{"), line);
+  }
 }
 
 TEST_CASE("a disk that is full from the start is one line") {
