@@ -23,7 +23,8 @@ struct GemmKernels {
   // next_a: the a of the next tile, brought near meanwhile.
   using Tile = void (*)(int64_t units, const void* a, int64_t lda, const void* b, const void* next_a,
                         const Acc<In>* start, int64_t start_stride, Acc<In>* c, int64_t ldc);
-  Tile tile[kMaxRows][kVectors];  // by rows - 1 and by vectors - 1
+  Tile tile[kMaxRows][kVectors];               // by rows - 1 and by vectors - 1
+  Tile tile_transposed_a[kMaxRows][kVectors];  // reads a[u * lda + r]; null unless units are elements of In
 
   // op(A)[0..rows, 0..depth) -> dst[r * dst_stride + u]. dst_stride is a multiple of 16; the units from the
   // last one of a row up to the next multiple of 16 may be overwritten.

@@ -35,6 +35,41 @@ GALVAN_INLINE void opaque(T*& pointer) {
   asm("" : "+r"(pointer));
 }
 
+// Brings the lines of C near that a tile will be written to, while its sums are made.
+template <int R, int width, class T>
+GALVAN_INLINE void fetch_rows(const T* c, int64_t ldc) {
+  for (int i = 0; i < R; ++i, c += ldc) {
+#pragma GCC unroll 2
+    for (int j = 0; j < width; j += kLanes<T>) __builtin_prefetch(c + j, 1);
+  }
+}
+
+// sum[i][0..width) += a(i) b[0..width)
+template <class Unit, class T, int R, int NV, class Column>
+GALVAN_INLINE void add_outer_product(T (&sum)[R][NV], const Column& a, const Unit* b) {
+  Vec<Unit> b_row[NV];
+#pragma GCC unroll 2
+  for (int j = 0; j < NV; ++j) b_row[j] = load(b + j * kLanes<Unit>);
+#pragma GCC unroll 12
+  for (int i = 0; i < R; ++i) {
+    const Vec<Unit> a_i = broadcast(a(i));
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(a_i, b_row[j], sum[i][j]);
+  }
+}
+
+// c = start + sum
+template <class T, class V, int R, int NV>
+GALVAN_INLINE void add_sums(const V (&sum)[R][NV], const T* start, int64_t start_stride, T* c, int64_t ldc) {
+#pragma GCC unroll 12
+  for (int i = 0; i < R; ++i, c += ldc, start += start_stride) {
+    opaque(c);
+    opaque(start);
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) store(c + j * kLanes<T>, load(start + j * kLanes<T>) + sum[i][j]);
+  }
+}
+
 // The micro-kernel: one outer product (R, vectors) a unit of depth.
 template <class Unit, class T, int R, int NV>
 void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, const void* next_a,
@@ -43,13 +78,7 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
   constexpr int64_t line = 64 / sizeof(Unit);  // units in a line of cache
   const Unit* b = static_cast<const Unit*>(b_start);
   const int64_t to_next = static_cast<const char*>(next_a) - static_cast<const char*>(a_start);
-
-  // While the sums are made, the lines of C that they go to are fetched.
-  T* c_row = c;
-  for (int i = 0; i < R; ++i, c_row += ldc) {
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) __builtin_prefetch(c_row + j * lanes, 1);
-  }
+  fetch_rows<R, NV * lanes>(c, ldc);
 
   Vec<T> sum[R][NV] = {};
   // Rows of A are reached from one pointer for every four, which takes fewer registers than a pointer each.
@@ -64,27 +93,35 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
     for (int i = 0; i < R; ++i)
       __builtin_prefetch(reinterpret_cast<const char*>(a[i / 4] + i % 4 * lda) + to_next);
     for (int64_t u = left < line ? left : line; u > 0; --u) {
-      Vec<Unit> b_row[NV];
-#pragma GCC unroll 2
-      for (int j = 0; j < NV; ++j) b_row[j] = load(b + j * lanes);
-#pragma GCC unroll 12
-      for (int i = 0; i < R; ++i) {
-        const Vec<Unit> a_iu = broadcast(a[i / 4][i % 4 * lda]);
-#pragma GCC unroll 2
-        for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(a_iu, b_row[j], sum[i][j]);
-      }
+      add_outer_product<Unit>(
+          sum, [&](int i) { return a[i / 4][i % 4 * lda]; }, b);
       b += NV * lanes;
 #pragma GCC unroll 3
       for (int i = 0; i < (R + 3) / 4; ++i) ++a[i];
     }
   }
-#pragma GCC unroll 12
-  for (int i = 0; i < R; ++i, c += ldc, start += start_stride) {
-    opaque(c);
-    opaque(start);
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) store(c + j * lanes, load(start + j * lanes) + sum[i][j]);
+  add_sums(sum, start, start_stride, c, ldc);
+}
+
+// The same for an A that is stored transposed, a[u * lda + r]: its elements for one unit are neighbours.
+template <class Unit, class T, int R, int NV>
+void tile_transposed_a(int64_t units, const void* a_start, int64_t lda, const void* b_start, const void*,
+                       const T* start, int64_t start_stride, T* c, int64_t ldc) {
+  constexpr int64_t kAhead = 16;  // units
+  const Unit* a = static_cast<const Unit*>(a_start);
+  const Unit* b = static_cast<const Unit*>(b_start);
+  fetch_rows<R, NV * kLanes<T>>(c, ldc);
+
+  Vec<T> sum[R][NV] = {};
+  for (int64_t u = 0; u < units; ++u) {
+    __builtin_prefetch(a + kAhead * lda);
+    __builtin_prefetch(a + kAhead * lda + R - 1);
+    add_outer_product<Unit>(
+        sum, [&](int i) { return a[i]; }, b);
+    a += lda;
+    b += NV * kLanes<T>;
   }
+  add_sums(sum, start, start_stride, c, ldc);
 }
 
 // What packing reads: source(r, c, n) is n units of row r, from column c on, and zeros in the other lanes.
@@ -207,6 +244,7 @@ template <class In, int... R>
 constexpr GemmKernels<In> make_kernels(std::integer_sequence<int, R...>) {
   using T = Acc<In>;
   return {.tile = {{tile<T, T, R + 1, 1>, tile<T, T, R + 1, 2>}...},
+          .tile_transposed_a = {{tile_transposed_a<T, T, R + 1, 1>, tile_transposed_a<T, T, R + 1, 2>}...},
           .pack_a = pack_a<In>,
           .pack_b = pack_b<In>,
           .store_tile = store_tile<In>,
@@ -246,6 +284,7 @@ void pack_b_pairs(const bfloat16* b, int64_t ldb, bool transpose, int64_t begin,
 template <int... R>
 constexpr GemmKernels<bfloat16> make_pair_kernels(std::integer_sequence<int, R...>) {
   return {.tile = {{tile<Pair, float, R + 1, 1>, tile<Pair, float, R + 1, 2>}...},
+          .tile_transposed_a = {},
           .pack_a = pack_a_pairs,
           .pack_b = pack_b_pairs,
           .store_tile = store_tile<bfloat16>,

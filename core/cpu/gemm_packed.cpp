@@ -26,13 +26,14 @@
 namespace galvan {
 namespace {
 
-constexpr int64_t kMaxDepthBytes = 2048;  // of one row of A: 12 rows fill three quarters of a 32 KiB L1
-constexpr int64_t kMaxColumns = 4096;     // of B packed at a time
-constexpr double kTasks = 128;            // that a block is cut into, if that gives tasks of
-constexpr double kMinTaskFlops = 5e5;     //   at least about 5 us
-constexpr double kMaxTaskFlops = 8e6;     //   and at most 80 us
-constexpr double kInlineFlops = 1e5;      // below, waking other threads costs more than it gains
-constexpr int64_t kPackRows = 32;         // rows of memory that one task packs, a multiple of 32
+constexpr int64_t kMaxDepthBytes = 2048;   // of one row of A: 12 rows fill three quarters of a 32 KiB L1
+constexpr int64_t kMaxColumns = 4096;      // of B packed at a time
+constexpr double kTasks = 128;             // that a block is cut into, if that gives tasks of
+constexpr double kMinTaskFlops = 5e5;      //   at least about 5 us
+constexpr double kMaxTaskFlops = 8e6;      //   and at most 80 us
+constexpr double kInlineFlops = 1e5;       // below, waking other threads costs more than it gains
+constexpr int64_t kMaxPanelsInPlace = 16;  // of B, to read a transposed A without packing it
+constexpr int64_t kPackRows = 32;          // rows of memory that one task packs, a multiple of 32
 
 // Of packed B that a task uses: half of L2. It changes who computes what, never how a sum is made.
 int64_t task_panel_bytes() {
@@ -95,7 +96,10 @@ class PackedProduct {
     // A is read in place if it is stored as the kernel reads it, and its rows do not share lines of L1.
     const bool in_units = !kernels.packs_a && g_.lda % kernels.unit == 0 && g_.k % kernels.unit == 0;
     const bool rows_share_lines = g_.k > 16 && g_.lda * static_cast<int64_t>(sizeof(In)) % 4096 == 0;
-    pack_a_ = g_.transpose_a || !in_units || rows_share_lines;
+    // So is a transposed A that few panels of B are multiplied with: its rows do share lines of L1.
+    in_place_transposed_ =
+        g_.transpose_a && kernels.unit == 1 && !kernels.packs_a && g_.n <= kMaxPanelsInPlace * width_;
+    pack_a_ = !in_place_transposed_ && (g_.transpose_a || !in_units || rows_share_lines);
     // Packed, 16 more keep rows from falling on the same lines of a cache.
     a_stride_ = pack_a_ ? round_up(units_, 16) + 16 : g_.lda / kernels.unit;
 
@@ -220,6 +224,7 @@ class PackedProduct {
   // Row i of op(A), from the block's k on, as the kernel reads it.
   const void* a_row(const Block& block, int64_t i) const {
     if (pack_a_) return a_packed_ + i * a_stride_ * kernels_.unit_bytes;
+    if (in_place_transposed_) return g_.a + block.k * g_.lda + i;
     return g_.a + i * g_.lda + block.k;
   }
 
@@ -228,7 +233,8 @@ class PackedProduct {
     const int64_t width = panel_width(block, j);
     const int64_t columns = std::min(width, block.columns - j);
     static_assert(Kernels::kVectors == 2);
-    const auto tile = kernels_.tile[rows - 1][width > kernels_.lanes];
+    const auto& tiles = in_place_transposed_ ? kernels_.tile_transposed_a : kernels_.tile;
+    const auto tile = tiles[rows - 1][width > kernels_.lanes];
     const void *a = a_row(block, i), *next_a = a_row(block, next_i);
     const bool first = block.k == 0;
     const bool last = block.k + block.depth == g_.k;
@@ -275,10 +281,11 @@ class PackedProduct {
 
   const Gemm<In, Out>& g_;
   const Kernels& kernels_;
-  const int64_t width_;  // of a tile and a panel
-  int64_t depth_;        // of a block of k
-  int64_t units_;        // of depth_
-  int64_t columns_;      // of B packed at a time
+  const int64_t width_;       // of a tile and a panel
+  int64_t depth_;             // of a block of k
+  int64_t units_;             // of depth_
+  int64_t columns_;           // of B packed at a time
+  bool in_place_transposed_;  // A
   bool pack_a_;
   int64_t a_stride_;  // from one row of A to the next as the kernel reads it, in units
   int64_t task_columns_, task_rows_;
