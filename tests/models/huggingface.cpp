@@ -70,7 +70,8 @@ TEST_CASE("folders of Transformers give its logits, and are written as it writes
     save_model(copy, *f64.model, *f64.tokenizer);
     const SafetensorsFile file(copy / "model.safetensors");
     CHECK(file.names().size() == weights.size());
-    for (const auto& [name, tensor] : weights) {
+    for (const auto& [key, tensor] : weights) {
+      const std::string& name = key;  // clang 14 captures no structured bindings
       CAPTURE(name);
       REQUIRE(file.contains(name));
       CHECK(file.shape(name) == tensor.shape());
@@ -117,7 +118,8 @@ TEST_CASE("styles for Transformers to load, and those in between, come back") {
   const std::map<std::string, ModelConfig> configs = {{"gpt2", small_gpt2()},  {"gpt2-without-bias", no_bias},
                                                       {"gpt2-untied", untied}, {"llama", small_llama()},
                                                       {"llama-tied", tied},    {"mix", mix}};
-  for (auto [kind, config] : configs) {
+  for (auto [key, config] : configs) {
+    const std::string& kind = key;  // clang 14 captures no structured bindings
     CAPTURE(kind);
     const auto tokenizer = CharacterTokenizer::train(text);
     config.vocab = tokenizer->vocab_size();

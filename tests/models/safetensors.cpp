@@ -59,7 +59,8 @@ TEST_CASE("tensors come back as they were written") {
   write_safetensors(path, tensors, {{"format", "pt"}});
   const SafetensorsFile file{path};
   CHECK(file.names().size() == tensors.size());
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [key, tensor] : tensors) {
+    const std::string& name = key;  // clang 14 captures no structured bindings
     CAPTURE(name);
     REQUIRE(file.contains(name));
     CHECK(file.shape(name) == tensor.shape());

@@ -109,7 +109,8 @@ void follow(const json& run) {
     const double loss = loss_of_step(*model, step);
     CHECK(std::abs(loss - run.at("losses")[step].get<double>()) < tolerance);
     if (step == 0)
-      for (const auto& [parameter, grad] : by_file_name(*model, true)) {
+      for (const auto& [key, grad] : by_file_name(*model, true)) {
+        const std::string& parameter = key;  // clang 14 captures no structured bindings
         CAPTURE(parameter);
         CHECK(largest_difference(grad.to_vector(),
                                  golden_tensor("training.safetensors", prefix + "gradient/" + parameter)) <
@@ -122,7 +123,8 @@ void follow(const json& run) {
     CHECK(std::abs(result.grad_norm - run.at("norms")[step].get<double>()) < 20 * tolerance);
     update->zero_grad();
   }
-  for (const auto& [parameter, value] : by_file_name(*model, false)) {
+  for (const auto& [key, value] : by_file_name(*model, false)) {
+    const std::string& parameter = key;  // clang 14 captures no structured bindings
     CAPTURE(parameter);
     const bool key_bias = is_adamw && parameter.ends_with("c_attn.bias");
     std::vector<double> expected =

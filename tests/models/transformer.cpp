@@ -52,7 +52,8 @@ TEST_CASE("the three floating-point types agree") {
     CHECK(std::abs(passes[DType::f32].loss - loss) < 1e-5);
     CHECK(passes[DType::f32].loss != loss);
     CHECK(std::abs(passes[DType::bf16].loss - loss) < 0.05);
-    for (const auto& [name, gradient] : passes[DType::f64].gradients) {
+    for (const auto& [key, gradient] : passes[DType::f64].gradients) {
+      const std::string& name = key;  // clang 14 captures no structured bindings
       CAPTURE(name);
       CHECK(largest_difference(passes[DType::f32].gradients[name], gradient) < 1e-5);
       CHECK(largest_difference(passes[DType::bf16].gradients[name], gradient) < 0.05);
@@ -84,7 +85,8 @@ TEST_CASE("initial values") {
   config.vocab = 97;
   config.layers = 3;
   const Transformer model(config, {.seed = 3});
-  for (const auto& [name, tensor] : model.parameters()) {
+  for (const auto& [key, tensor] : model.parameters()) {
+    const std::string& name = key;  // clang 14 captures no structured bindings
     CAPTURE(name);
     const std::vector<double> values = tensor.to_vector();
     double sum = 0, squares = 0;
@@ -152,7 +154,8 @@ TEST_CASE("recomputing blocks changes nothing but memory") {
         const Tensor ids = some_tokens(3, 8, config.vocab);
         const Pass expected = loss_and_gradients(plain, ids), got = loss_and_gradients(recomputed, ids);
         CHECK(got.loss == expected.loss);
-        for (const auto& [parameter, gradient] : expected.gradients) {
+        for (const auto& [key, gradient] : expected.gradients) {
+          const std::string& parameter = key;  // clang 14 captures no structured bindings
           CAPTURE(parameter);
           CHECK(got.gradients.at(parameter) == gradient);
         }
