@@ -101,14 +101,13 @@ class Pool {
     }
     if (!started_) start();
     body_ = &body;
-    tasks_ = tasks;
+    share_out(tasks);
     caller_processor_ = sched_getcpu();
-    next_.store(0, std::memory_order_relaxed);
     region_.fetch_add(1);
     region_.notify_all();
 
     inside_task = true;
-    work();
+    work(0);
     inside_task = false;
 
     region_.fetch_add(1);
@@ -122,21 +121,42 @@ class Pool {
   }
 
  private:
-  // Takes tasks of the open region until there are none. The first exception ends the region early.
-  void work() {
-    for (;;) {
-      const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
-      if (task >= tasks_) return;
-      try {
-        (*body_)(task);
-      } catch (...) {
-        if (!failed_.exchange(true)) error_ = std::current_exception();
-        next_.store(tasks_, std::memory_order_relaxed);
+  // A thread's share of the tasks, on a cache line of its own.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
+  // Thread t gets the t-th part of 0..tasks, in every region alike: what it wrote for one op lies in its
+  // cache when the next op reads it.
+  void share_out(int64_t tasks) {
+    const auto count = static_cast<int64_t>(shares_.size());
+    for (int64_t t = 0, begin = 0; t < count; ++t) {
+      const int64_t end = begin + tasks / count + (t < tasks % count ? 1 : 0);
+      shares_[t].next.store(begin, std::memory_order_relaxed);
+      shares_[t].end = end;
+      begin = end;
+    }
+  }
+
+  // Does the tasks of the open region that are the thread's own, then those that others have not begun. The
+  // first exception ends the region early.
+  void work(size_t thread) {
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      Share& share = shares_[(thread + i) % shares_.size()];
+      for (;;) {
+        const int64_t task = share.next.fetch_add(1, std::memory_order_relaxed);
+        if (task >= share.end) break;
+        try {
+          if (!failed_.load(std::memory_order_relaxed)) (*body_)(task);
+        } catch (...) {
+          if (!failed_.exchange(true)) error_ = std::current_exception();
+        }
       }
     }
   }
 
-  void worker() {
+  void worker(size_t thread) {
     inside_task = true;
     uint32_t done = 0;  // the region this worker has been through
     for (;;) {
@@ -150,7 +170,7 @@ class Pool {
       active_.fetch_add(1);
       const bool entered = region_.load() == region;
       const bool in_the_way = entered && spin_ && sched_getcpu() == caller_processor_;
-      if (entered && !in_the_way) work();
+      if (entered && !in_the_way) work(thread);
       active_.fetch_sub(1);
       if (in_the_way) {
         leave_processor(sched_getcpu());
@@ -163,8 +183,11 @@ class Pool {
   void start() {
     started_ = true;
     spin_ = count() <= processors();
+    shares_ = std::vector<Share>(static_cast<size_t>(count()));
     try {
-      while (static_cast<int>(workers_.size()) + 1 < count()) workers_.emplace_back([this] { worker(); });
+      while (static_cast<int>(workers_.size()) + 1 < count()) {
+        workers_.emplace_back([this, thread = workers_.size() + 1] { worker(thread); });
+      }
     } catch (const std::system_error&) {  // the system gives no more threads: go on with those there are
     }
   }
@@ -191,9 +214,8 @@ class Pool {
   // What changes with every region, each on a cache line of its own.
   alignas(64) std::atomic<uint32_t> region_{0};
   const FunctionRef<void(int64_t)>* body_ = nullptr;
-  int64_t tasks_ = 0;
+  std::vector<Share> shares_;  // one a thread, the caller's first
   int caller_processor_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<int> active_{0};
 };
 

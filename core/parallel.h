@@ -2,8 +2,9 @@
 //
 // parallel_for(tasks, body) calls body(0), ..., body(tasks - 1), each once, on the pool's threads, and
 // returns when all are done. Which thread runs which task is not determined, so a body must write only what
-// belongs to its task. How work is cut into tasks must depend on shapes alone, never on threads(): that is
-// what makes results equal bit for bit for every number of threads.
+// belongs to its task. A thread begins with the same part of the tasks in every region, so that what it wrote
+// for one op is in its cache for the next; then it helps the others. How work is cut into tasks must depend on
+// shapes alone, never on threads(): that is what makes results equal bit for bit for every number of threads.
 //
 // Workers spin between regions while a training step runs (a sleeping worker takes about 50 us to wake, as
 // long as a whole layer of a tiny model) and sleep when nothing has come for a while. Called from inside a
