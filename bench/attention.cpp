@@ -1,7 +1,7 @@
 // Attention of one layer, forward and backward, at the shapes of two presets, beside the processor's peak
 // measured in the same run.
 //
-//   bench_attention [THREADS] [ROUNDS]
+//   bench_attention [--threads N] [--rounds N]
 //
 // FLOPs are those that the causal mask leaves: 2 products forward and 5 backward (the scores are computed anew),
 // each of B H D T (T + 1) operations. Times are medians over the rounds; the best round is given too, which says
@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <vector>
 
+#include "bench/command_line.h"
 #include "core/cpu/peak.h"
 #include "core/cpu/simd/isa.h"
 #include "core/kernels.h"
@@ -90,7 +90,12 @@ void run(const Preset& p, int rounds, int threads) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1) set_threads(std::atoi(argv[1]));
-  const int rounds = argc > 2 ? std::max(1, std::atoi(argv[2])) : 51;
-  for (const Preset& preset : kPresets) run(preset, rounds, threads());
+  int threads = galvan::threads(), rounds = 51;
+  CLI::App app("Times the attention of one layer, forward and backward.", "bench_attention");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--threads", threads)->check(CLI::Range(1, 1024));
+  app.add_option("--rounds", rounds)->check(CLI::Range(1, 1000000));
+  parse_or_exit(app, argc, argv);
+  set_threads(threads);
+  for (const Preset& preset : kPresets) run(preset, rounds, threads);
 }

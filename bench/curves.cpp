@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "apps/charts/charts.h"
+#include "bench/command_line.h"
 #include "core/check.h"
 #include "models/files.h"
 
@@ -30,11 +31,16 @@ charts::Series read_run(const std::string& argument) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::string out;
+  std::vector<std::string> runs;
+  CLI::App app("Draws the validation loss of several runs into one SVG.", "bench_curves");
+  app.add_option("OUT.svg", out, "the picture")->required();
+  app.add_option("NAME=RUN", runs, "a curve's name and its run's folder")->required();
+  parse_or_exit(app, argc, argv);
   try {
-    check(argc >= 3, "usage: bench_curves OUT.svg NAME=RUN [NAME=RUN ...]");
     charts::Chart chart{.title = "Validation loss", .x_label = "step", .y_label = "nats a token"};
-    for (int i = 2; i < argc; ++i) chart.series.push_back(read_run(argv[i]));
-    write_file_atomically(argv[1], charts::to_svg(chart));
+    for (const std::string& run : runs) chart.series.push_back(read_run(run));
+    write_file_atomically(out, charts::to_svg(chart));
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
     return 1;

@@ -1,7 +1,7 @@
 // The matrix products of a training step of two presets, by our kernels and by Eigen, beside the processor's
 // peak measured in the same run.
 //
-//   bench_gemm [--threads N] [--rounds N] [--isa baseline|avx2|avx512] [--take median|best] [--json FILE]
+//   bench_gemm --threads 1 --take best --rounds 30        (--help: all options)
 //
 // Every round computes every product once by each backend, so that all share the noise of the machine; the times
 // are medians over the rounds or, with --take best for a machine that others use too, the best ones. A whole round
@@ -10,13 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "bench/command_line.h"
 #include "core/check.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/peak.h"
@@ -155,29 +155,21 @@ nlohmann::json run(const Preset& preset, const Options& options) {
 
 Options parse(int argc, char** argv) {
   Options options;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    check(i + 1 < argc, "bench_gemm: ", name, " needs a value");
-    const std::string value = argv[i + 1];
-    if (name == "--threads") {
-      options.threads = std::atoi(value.c_str());
-    } else if (name == "--rounds") {
-      options.rounds = std::max(1, std::atoi(value.c_str()));
-    } else if (name == "--take") {
-      check(value == "median" || value == "best", "bench_gemm: expected --take median or best, got ", value);
-      options.best = value == "best";
-    } else if (name == "--json") {
-      options.json = value;
-    } else if (name == "--isa") {
-      bool known = false;
-      for (const Isa each : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-        if (value == isa_name(each)) set_isa(each), known = true;
-      }
-      check(known, "bench_gemm: expected --isa baseline, avx2 or avx512, got ", value);
-    } else {
-      fail("bench_gemm: unknown option ", name);
-    }
-  }
+  std::string take = "median", isa_wanted = isa_name(isa());
+  CLI::App app("Times the matrix products of a training step, by our kernels and by Eigen.", "bench_gemm");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024));
+  app.add_option("--rounds", options.rounds, "of which each computes every product once by each backend")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--isa", isa_wanted, "the instructions that our kernels use")
+      ->check(CLI::IsMember({"baseline", "avx2", "avx512"}));
+  app.add_option("--take", take, "of the rounds' times; best where others use the machine too")
+      ->check(CLI::IsMember({"median", "best"}));
+  app.add_option("--json", options.json, "a file for the results");
+  parse_or_exit(app, argc, argv);
+  options.best = take == "best";
+  for (const Isa each : {Isa::baseline, Isa::avx2, Isa::avx512})
+    if (isa_wanted == isa_name(each)) set_isa(each);
   set_threads(options.threads);
   return options;
 }

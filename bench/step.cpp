@@ -1,17 +1,16 @@
 // One whole training step, timed: forward, loss, backward, clipping, update.
 //
-//   bench_step --preset tiny|shakespeare-char|gpt2 [--style llama] [--batch-size N] [--threads N] [--steps N]
-//              [--optimizer adamw|sgd] [--dtype f32|bf16] [--kernel packed|eigen] [--json]
+//   bench_step --preset shakespeare-char --threads 2        (--help: all options)
 //
 // Prints the median time of a step and the share of the f32 FMA peak that is measured in the same run. bench/peers/compare.py
 // interleaves it with PyTorch.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <iostream>
 #include <string>
 
+#include "bench/command_line.h"
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/cpu/peak.h"
@@ -34,31 +33,19 @@ struct Arguments {
 
 Arguments parse(int argc, char** argv) {
   Arguments a;
-  for (int i = 1; i < argc; ++i) {
-    const std::string key = argv[i];
-    if (key == "--json") {
-      a.json = true;
-      continue;
-    }
-    check(i + 1 < argc, "bench_step: ", key, " needs a value");
-    const std::string value = argv[++i];
-    if (key == "--preset")
-      a.preset = value;
-    else if (key == "--style")
-      a.style = value;
-    else if (key == "--optimizer")
-      a.optimizer = value;
-    else if (key == "--dtype")
-      a.dtype = value;
-    else if (key == "--batch-size")
-      a.batch_size = std::stol(value);
-    else if (key == "--threads")
-      a.threads = std::stoi(value);
-    else if (key == "--steps")
-      a.steps = std::stoi(value);
-    else
-      fail("bench_step: unknown option ", key);
-  }
+  CLI::App app("Times whole training steps: forward, loss, backward, clipping, update.", "bench_step");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--preset", a.preset, "the model's sizes")->check(CLI::IsMember(preset_names()));
+  app.add_option("--style", a.style, "the model's layers")->check(CLI::IsMember({"gpt2", "llama"}));
+  app.add_option("--optimizer", a.optimizer)->check(CLI::IsMember({"adamw", "sgd"}));
+  app.add_option("--dtype", a.dtype, "of weights and activations")->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--batch-size", a.batch_size,
+                 "sequences of a step; 0: 12 for tiny, 8 for shakespeare-char, 1 for gpt2")
+      ->check(CLI::Range(0, 65536));
+  app.add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
+  app.add_option("--steps", a.steps, "steps that are timed")->check(CLI::Range(1, 1000000));
+  app.add_flag("--json", a.json, "print one line of JSON");
+  parse_or_exit(app, argc, argv);
   if (a.batch_size == 0) a.batch_size = a.preset == "tiny" ? 12 : a.preset == "gpt2" ? 1 : 8;
   return a;
 }
@@ -67,7 +54,6 @@ std::unique_ptr<Optimizer> make_optimizer(const Arguments& a, const Transformer&
   auto groups = decay_matrices_only(model.parameters());
   if (a.optimizer == "sgd")
     return std::make_unique<SGD>(std::move(groups), SGDOptions{.lr = 0.01, .momentum = 0.9});
-  check(a.optimizer == "adamw", "bench_step: unknown optimizer ", a.optimizer);
   return std::make_unique<AdamW>(std::move(groups),
                                  AdamOptions{.lr = 1e-4, .beta2 = 0.99, .weight_decay = 0.1});
 }
@@ -77,7 +63,6 @@ void run(const Arguments& a) {
   ModelConfig config = preset(a.preset);
   if (a.style == "llama") config = llama_style(config);
   config.vocab = a.preset == "gpt2" ? 50257 : 65;
-  check(a.dtype == "f32" || a.dtype == "bf16", "bench_step: unknown dtype ", a.dtype);
   const Transformer model(config,
                           {.seed = 1, .tensor = {.dtype = a.dtype == "bf16" ? DType::bf16 : DType::f32}});
   const auto optimizer = make_optimizer(a, model);
