@@ -13,6 +13,14 @@ using namespace galvan;
 
 namespace {
 
+// A chroot may be without.
+bool has_pseudo_terminals() {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (master >= 0) ::close(master);
+  return master >= 0;
+}
+const auto kNeedsTerminal = doctest::skip(!has_pseudo_terminals());
+
 // A terminal of this many columns, with a command on it that has no other input or output.
 class Terminal {
  public:
@@ -100,7 +108,7 @@ const std::string kLine =
 
 }  // namespace
 
-TEST_CASE("on a terminal one line is redrawn, and messages stand above it") {
+TEST_CASE("on a terminal one line is redrawn, and messages stand above it" * kNeedsTerminal) {
   const Workplace place;
   Terminal terminal(place, Workplace::train("run"), 120);
   CHECK(terminal.end() == 0);
@@ -115,7 +123,7 @@ TEST_CASE("on a terminal one line is redrawn, and messages stand above it") {
   CHECK(lines.back() == "");
 }
 
-TEST_CASE("the line fits the terminal") {
+TEST_CASE("the line fits the terminal" * kNeedsTerminal) {
   const Workplace place;
   for (const auto& [columns, last] : {std::pair{31, "loss \\d\\.\\d{4}"}, std::pair{200, "\\d+:\\d\\d left"},
                                       std::pair{12, "step \\d+/12"}}) {
@@ -145,7 +153,7 @@ TEST_CASE("in a file every line is whole") {
   CHECK(count(lines, "step \\d+/12 .*") == count(lines, kLine));
 }
 
-TEST_CASE("Ctrl-C on the keyboard saves") {
+TEST_CASE("Ctrl-C on the keyboard saves" * kNeedsTerminal) {
   const Workplace place;
   Terminal terminal(place, Workplace::train("run", {"--steps", "1000000", "--eval-every", "0"}), 100);
   terminal.read_until("\rstep 1/");
@@ -157,7 +165,7 @@ TEST_CASE("Ctrl-C on the keyboard saves") {
   CHECK(place.has("run/current/training.json"));
 }
 
-TEST_CASE("an error has a line of its own, below the progress") {
+TEST_CASE("an error has a line of its own, below the progress" * kNeedsTerminal) {
   const Workplace place;
   Terminal terminal(place, Workplace::train("run", {"--save-every", "1"}), 200, 50000);
   CHECK(terminal.end() == 1);
