@@ -210,7 +210,7 @@ void print(std::ostream& out, const Tensor& x, DType dtype) {
     if (dtype == DType::boolean) {
       out << (value != 0 ? "true" : "false");
     } else {
-      out << value;
+      out << (std::isnan(value) ? std::abs(value) : value);  // no "-nan"
     }
     return;
   }

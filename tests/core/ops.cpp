@@ -260,7 +260,9 @@ TEST_CASE("gradients agree with differences") {
 
 TEST_CASE("ops refuse dtypes they do not take") {
   for (const OpRow& row : op_table()) {
-    const Sample s = samples(row).front();
+    const std::vector<Sample> all = samples(row);
+    if (all.empty()) continue;  // the first test names the row
+    const Sample& s = all.front();
     for (const DType dtype : {DType::i32, DType::boolean}) {
       const DTypes takes = types_of(row.op);
       if (takes.contains(dtype)) continue;

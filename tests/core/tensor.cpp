@@ -75,6 +75,7 @@ TEST_CASE("handles share, clones do not; copy_ broadcasts and converts") {
 TEST_CASE("tensors print") {
   CHECK(printed(Tensor()) == "undefined");
   CHECK(printed(Tensor::full({}, 0.5)) == "0.5");
+  CHECK(printed(Tensor::full({2}, -std::numeric_limits<double>::quiet_NaN())) == "[nan, nan]");
   CHECK(printed(Tensor::arange(3)) == "[0, 1, 2]");
   CHECK(printed(Tensor::zeros({0})) == "[]");
   CHECK(printed(Tensor::ones({2}, {.dtype = DType::boolean})) == "[true, true]");
