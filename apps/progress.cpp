@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds kTerminalPause{100}, kLogPause{5000};
 }  // namespace
 
 Progress::Progress(int64_t first_step, int64_t steps, double flops_per_token, double peak_flops)
-    : terminal_(stdout_is_terminal()),
+    : terminal_(stdout_can_redraw()),
       first_step_(first_step),
       steps_(steps),
       flops_per_token_(flops_per_token),

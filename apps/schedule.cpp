@@ -26,7 +26,7 @@ The schedules and their arguments are PyTorch's (cosine: nanoGPT's), and so are 
   void add_options(Settings& settings) override {
     add_schedule_options(settings, schedule_, "policy");
     settings.add("steps", &steps_, "steps to show; default total-steps, or else 2000",
-                 {.least = 1, .most = 1e7});
+                 {.least = 1, .most = kMostSteps});
     settings.add("momentum", &momentum_, "the optimizer's own, shown where the schedule leaves it alone");
     settings.add("csv", &csv_, "print step,lr,momentum with 17 significant digits", {.in_files = false});
     settings.add("svg", &svg_, "write a picture to this file");
@@ -35,6 +35,8 @@ The schedules and their arguments are PyTorch's (cosine: nanoGPT's), and so are 
   int run(Settings& settings) override {
     check_given(settings, schedule_);
     const int64_t steps = steps_ ? *steps_ : schedule_.total_steps.value_or(2000);
+    if (steps > kMostSteps)
+      throw UsageError(concat("--total-steps: ", steps, " are too many to show; --steps N shows the first"));
     resolve(schedule_, steps, schedule_.policy == "cyclic" || schedule_.policy == "one-cycle" ? 0.1 : 1e-3);
     const Schedule schedule = make_schedule(schedule_, steps);
     if (csv_) print_schedule_csv(std::cout, schedule, steps, momentum_);
@@ -44,6 +46,8 @@ The schedules and their arguments are PyTorch's (cosine: nanoGPT's), and so are 
   }
 
  private:
+  static constexpr int64_t kMostSteps = 10'000'000;
+
   static void draw(const Schedule& schedule, int64_t steps) {
     const int columns = std::min(terminal_columns(), 100);
     const charts::TerminalStyle style{.unicode = terminal_has_utf8()};

@@ -10,6 +10,11 @@ namespace galvan {
 
 bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 
+bool stdout_can_redraw() {
+  const char* term = std::getenv("TERM");
+  return stdout_is_terminal() && (term == nullptr || std::string_view(term) != "dumb");
+}
+
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 int terminal_columns() {

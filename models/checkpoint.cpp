@@ -87,9 +87,8 @@ ModelConfig load_config(const fs::path& folder) {
   const ModelConfig config = from_huggingface(read_json(path), path.string());
   check(!is_there(folder / "model.safetensors.index.json"), folder.string(),
         ": weights in several files are not supported; save the model in one");
-  std::error_code error;
-  const auto bytes = fs::file_size(weights, error);
-  check(!error, "cannot read ", weights.string(), ": ", error.message());
+  const SafetensorsFile whole(weights);
+  const auto bytes = fs::file_size(weights);
   check(static_cast<uint64_t>(config.parameters()) <= bytes, weights.string(), ": has ", bytes,
         " bytes, but config.json sizes of ", config.parameters(), " parameters; one of them is corrupt");
   return config;

@@ -40,8 +40,8 @@ void save_model(const std::filesystem::path& folder, const Transformer& model, c
 // it is.
 std::filesystem::path resolve_checkpoint(const std::filesystem::path& path);
 
-// The sizes and the style of the model in `folder`. Throws also when its weights are not there, or too few for the
-// sizes, so that nothing is allocated for those of a corrupt file.
+// The sizes and the style of the model in `folder`. Throws also when its weights are not there, cut off, or too few
+// for the sizes, so that nothing is allocated for those of a corrupt file.
 ModelConfig load_config(const std::filesystem::path& folder);
 
 // Reads a model, converted to `dtype`. Throws one line that names the file and what is missing, corrupt or

@@ -51,6 +51,13 @@ TEST_CASE("schedules that make no sense") {
       place.run({"schedule", "--policy", "one-cycle", "--steps", "6", "--total-steps", "5"});
   CHECK(past.code == 1);
   CHECK(past.err == "galvan: OneCycleLR: step 5 is past the end of 5 steps\n");
+  const Finished many =
+      place.run({"schedule", "--policy", "one-cycle", "--total-steps", "1000000000000", "--csv"});
+  CHECK(many.code == 2);
+  CHECK(many.err ==
+        "galvan: --total-steps: 1000000000000 are too many to show; --steps N shows the first; `galvan "
+        "schedule "
+        "--help` shows the options\n");
 }
 
 TEST_CASE("info and help") {

@@ -142,6 +142,18 @@ TEST_CASE("the line fits the terminal" * kNeedsTerminal) {
   }
 }
 
+TEST_CASE("a terminal that cannot clear a line gets whole lines" * kNeedsTerminal) {
+  const Workplace place;
+  const char* term = std::getenv("TERM");
+  const std::string before = term == nullptr ? "" : term;
+  ::setenv("TERM", "dumb", 1);
+  Terminal terminal(place, Workplace::train("run"), 120);
+  term == nullptr ? ::unsetenv("TERM") : ::setenv("TERM", before.c_str(), 1);
+  CHECK(terminal.end() == 0);
+  CHECK(terminal.written().find('\x1b') == std::string::npos);
+  CHECK(terminal.written().find("\nstep 12/12  loss ") != std::string::npos);
+}
+
 TEST_CASE("in a file every line is whole") {
   const Workplace place;
   const Finished result = place.run(Workplace::train("run"));
