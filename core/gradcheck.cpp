@@ -23,14 +23,21 @@ std::vector<Tensor> call(const GradcheckFunction& function, std::span<const Tens
   return function(inputs);
 }
 
+// What the outputs hold now: one that is a view of an input would change with it.
+using Values = std::vector<std::vector<double>>;
+Values values_of(std::span<const Tensor> outputs) {
+  Values values;
+  for (const Tensor& y : outputs) values.push_back(y.to_vector());
+  return values;
+}
+
 // <w, after - before>: the differences first, then the sum, so that less is lost to rounding.
-double weighted_difference(std::span<const Tensor> weights, std::span<const Tensor> after,
-                           std::span<const Tensor> before) {
+double weighted_difference(std::span<const Tensor> weights, const Values& after, const Values& before) {
   double total = 0.0;
   for (size_t j = 0; j < weights.size(); ++j) {
     if (!weights[j].defined()) continue;
-    const std::vector<double> w = weights[j].to_vector(), a = after[j].to_vector(), b = before[j].to_vector();
-    for (size_t i = 0; i < w.size(); ++i) total += w[i] * (a[i] - b[i]);
+    const std::vector<double> w = weights[j].to_vector();
+    for (size_t i = 0; i < w.size(); ++i) total += w[i] * (after[j][i] - before[j][i]);
   }
   return total;
 }
@@ -81,9 +88,9 @@ std::optional<GradcheckFailure> find_wrong_gradient(const GradcheckFunction& fun
     for (int64_t e = 0; e < xs[i].numel(); ++e) {
       const double x = values[e], h = options.step * std::fmax(1.0, std::fabs(x));
       values[e] = x + h;
-      const std::vector<Tensor> after = call(function, xs);
+      const Values after = values_of(call(function, xs));
       values[e] = x - h;
-      const std::vector<Tensor> before = call(function, xs);
+      const Values before = values_of(call(function, xs));
       values[e] = x;
       const double numeric = weighted_difference(weights, after, before) / (2.0 * h);
       const double excess =

@@ -138,6 +138,7 @@ Tensor cat(const std::vector<Tensor>& xs, int dim = 0);    // one after another:
 Tensor stack(const std::vector<Tensor>& xs, int dim = 0);  // along a new dimension; all of one shape
 std::vector<Tensor> split(const Tensor& x, int64_t size,
                           int dim = 0);  // views of `size` each, the last may be smaller
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int dim = 0);  // of these sizes
 
 // --- transformer ---
 // Zeroes each element with probability p, in [0, 1), and scales the others by 1/(1-p). The mask is a function

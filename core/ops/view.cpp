@@ -174,4 +174,19 @@ std::vector<Tensor> split(const Tensor& x, int64_t size, int dim) {
   return pieces;
 }
 
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int dim) {
+  check_defined("split", x);
+  dim = wrap_dim("split", dim, x.rank());
+  std::vector<Tensor> pieces;
+  int64_t begin = 0;
+  for (const int64_t size : sizes) {
+    check(size >= 0 && size <= x.size(dim) - begin, "split: a size of ", size, " from ", begin,
+          " on does not fit dimension ", dim, " of ", x.shape());
+    pieces.push_back(x.slice(dim, begin, begin + size));
+    begin += size;
+  }
+  check(begin == x.size(dim), "split: sizes add up to ", begin, ", not ", x.size(dim));
+  return pieces;
+}
+
 }  // namespace galvan

@@ -153,6 +153,11 @@ TEST_CASE("every op of kOpTypes has a row, and every row an op") {
     CHECK((has_golden(row) || (row.twin && !row.cases.empty())));
     CHECK_FALSE(row.bench.inputs.empty());
   }
+  for (const nlohmann::json& c : golden_file("ops.json").at("cases")) {
+    const std::string op = c.at("op");
+    CAPTURE(op);
+    CHECK(names.count(op));
+  }
   // The optimizers' kernels, which are no ops, are tested in tests/optim; the check of indices with the ops that follow
   // them.
   const std::set<std::string> missing = {"optimizer", "index"};

@@ -144,5 +144,8 @@ TEST_CASE("views say what does not fit") {
   CHECK_THROWS_WITH_AS(x.expand({3}), "expand: shape [2, 3] does not broadcast to [3]", Error);
   CHECK_THROWS_WITH_AS(x.squeeze(0), "squeeze: dimension 0 of [2, 3] is not 1", Error);
   CHECK_THROWS_WITH_AS(split(x, 0), "split: size 0 is not positive", Error);
+  CHECK_THROWS_WITH_AS(split(x, {1, 1}, -1), "split: sizes add up to 2, not 3", Error);
+  CHECK_THROWS_WITH_AS(split(x, {2, 2}, 1), "split: a size of 2 from 2 on does not fit dimension 1 of [2, 3]",
+                       Error);
   CHECK_THROWS_WITH_AS(Tensor().reshape({1}), "reshape: got an undefined tensor", Error);
 }

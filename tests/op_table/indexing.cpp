@@ -68,6 +68,13 @@ std::vector<OpRow> indexing_rows() {
              return only(stack(std::vector<Tensor>(in.begin(), in.end()), a.at("dim")));
            },
        .bench = {"rows", {{.shape = {2048, 384}}, {.shape = {2048, 384}}}, {{"dim", 0}}}},
+      {.name = "split",
+       .op = "copy",  // views; the gradients are copied into place
+       .call =
+           [](Inputs in, const Attributes& a) {
+             return split(in[0], a.at("sizes").get<std::vector<int64_t>>(), a.at("dim"));
+           },
+       .bench = {"heads", {{.shape = {2048, 1152}}}, {{"sizes", {384, 384, 384}}, {"dim", 1}}}},
       {.name = "dropout",
        .op = "dropout",
        .call = dropped,
