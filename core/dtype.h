@@ -76,6 +76,9 @@ struct AccumulateIn<bfloat16> {
 template <class T>
 using Acc = typename AccumulateIn<T>::type;
 
+// The dtype of Acc<T>, for a tensor that holds such sums.
+constexpr DType acc_dtype(DType dtype) { return dtype == DType::bf16 ? DType::f32 : dtype; }
+
 // A set of element types, for the table of ops.
 class DTypes {
  public:

@@ -39,8 +39,7 @@ struct Operands {
 TensorOptions kind(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
 
 Tensor empty_lse(const Tensor& q, const AttentionSizes& s) {
-  return Tensor::empty({s.B, s.H, s.Tq},
-                       {.dtype = q.dtype() == DType::f64 ? DType::f64 : DType::f32, .device = q.device()});
+  return Tensor::empty({s.B, s.H, s.Tq}, {.dtype = acc_dtype(q.dtype()), .device = q.device()});
 }
 
 // [B, heads, T, D] in the memory of a dense [B, T, heads, D].

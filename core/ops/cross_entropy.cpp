@@ -38,8 +38,7 @@ Tensor cross_entropy(const Tensor& logits_any, const Tensor& targets_any, CrossE
         " is not a class, V is ", classes);
 
   // The loss is f32 for bf16 logits, too.
-  const TensorOptions wide{.dtype = logits.dtype() == DType::f64 ? DType::f64 : DType::f32,
-                           .device = logits.device()};
+  const TensorOptions wide{.dtype = acc_dtype(logits.dtype()), .device = logits.device()};
   const bool each = options.reduction == Reduction::none;
   const Tensor losses = Tensor::empty(targets.shape(), wide), log_sums = Tensor::empty({rows.rows}, wide);
   const Tensor weight = each ? Tensor() : Tensor::empty({}, wide);

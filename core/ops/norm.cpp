@@ -20,9 +20,7 @@ T* data_or_null(const Tensor& x) {
 }
 
 // Row statistics are kept in the type that sums are made in.
-TensorOptions statistics_of(const Tensor& x) {
-  return {.dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32, .device = x.device()};
-}
+TensorOptions statistics_of(const Tensor& x) { return {.dtype = acc_dtype(x.dtype()), .device = x.device()}; }
 
 // The gradients of {x, weight, bias} from those of the sum s = x + residual (undefined: not used, or there is
 // no residual) and of the normalised output.
