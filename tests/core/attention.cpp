@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "tests/core/close.h"
@@ -172,6 +173,15 @@ TEST_CASE("attention's result merges its heads without a copy") {
   const Tensor y = attention(random({2, 3, 5, 4}, 1), random({2, 3, 5, 4}, 2), random({2, 3, 5, 4}, 3));
   CHECK(y.transpose(1, 2).is_contiguous());
   CHECK(y.transpose(1, 2).reshape({2, 5, 12}).data<float>() == y.data<float>());
+}
+
+TEST_CASE("attention stores no scores, forward or backward") {
+  const Case c{1, 1, 1, 2048, 2048, 8};
+  const Inputs in = random_inputs(c);
+  reset_peak_memory();
+  const int64_t before = memory_stats().bytes_in_use;
+  attended(c, in);
+  CHECK(memory_stats().peak_bytes_in_use - before < c.Tq * c.Tk);  // a quarter of the scores
 }
 
 TEST_CASE("large and infinite scores") {

@@ -210,10 +210,5 @@ GALVAN_INLINE auto reduce_add(V v) {
   return reduce(
       v, [](V a, V b) { return a + b; }, LanesOf<V>{});
 }
-template <class V>
-GALVAN_INLINE auto reduce_max(V v) {
-  return reduce(
-      v, [](V a, V b) { return max(a, b); }, LanesOf<V>{});
-}
 
 }  // namespace galvan::GALVAN_ISA
