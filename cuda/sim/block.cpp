@@ -1,11 +1,14 @@
 #include "cuda/sim/block.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <random>
 
 #include "cuda/sim/device.h"
+#include "cuda/sim/source_line.h"
+#include "cuda/sim/watch.h"
 
 namespace galvan::sim {
 namespace {
@@ -13,7 +16,12 @@ namespace {
 thread_local Block* current_block = nullptr;
 ThreadOrder thread_order;
 
-std::string triple(uint3 v) { return concat("(", v.x, ",", v.y, ",", v.z, ")"); }
+// GALVAN_SIM_SKIP=FILE:LINE in the environment: the barrier or wait of that line is passed as if it were not
+// there. What a checked run then finds shows what it is for (scripts/mutate-kernels).
+bool is_skipped(const Place& where) {
+  static const char* const wanted = std::getenv("GALVAN_SIM_SKIP");
+  return wanted && where.text() == wanted;
+}
 
 // What shared memory holds before a kernel has written it: as floats and as doubles these bytes are NaN.
 constexpr int kPoison = 0xff;
@@ -22,9 +30,22 @@ constexpr int kPoison = 0xff;
 
 void set_thread_order(ThreadOrder order) { thread_order = order; }
 
+std::string coordinates(uint64_t linear, dim3 size) {
+  return concat("(", linear % size.x, ",", linear / size.x % size.y, ",", linear / size.x / size.y, ")");
+}
+
+std::vector<int> turns(int n) {
+  std::vector<int> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  if (thread_order.kind == ThreadOrder::reverse) std::reverse(order.begin(), order.end());
+  if (thread_order.kind == ThreadOrder::shuffled)
+    std::shuffle(order.begin(), order.end(), std::mt19937_64(thread_order.seed));
+  return order;
+}
+
 Block* Block::current() { return current_block; }
 
-Block::Block() : shared_(kSharedLimit) {}
+Block::Block() : shared_(kSharedLimit + kMostGuards) {}
 Block::~Block() = default;
 
 void Block::run(const Launch& launch, uint3 index, FunctionRef<void()> body) {
@@ -36,11 +57,7 @@ void Block::run(const Launch& launch, uint3 index, FunctionRef<void()> body) {
   block_epoch_ = 0;
   error_.clear();
 
-  order_.resize(static_cast<size_t>(count_));
-  std::iota(order_.begin(), order_.end(), 0);
-  if (thread_order.kind == ThreadOrder::reverse) std::reverse(order_.begin(), order_.end());
-  if (thread_order.kind == ThreadOrder::shuffled)
-    std::shuffle(order_.begin(), order_.end(), std::mt19937_64(thread_order.seed));
+  order_ = turns(count_);
   next_in_order_ = 0;
 
   threads_.resize(std::max(threads_.size(), order_.size()));
@@ -53,10 +70,15 @@ void Block::run(const Launch& launch, uint3 index, FunctionRef<void()> body) {
     thread.groups.clear();
   }
   shared_variables_.clear();
-  static_shared_bytes_ = (launch.dynamic_shared_bytes + 15) / 16 * 16;  // the dynamic part lies in front
-  std::memset(shared_.data(), kPoison, shared_.size());
+  static_bytes_used_ = 0;
+  static_shared_end_ = (launch.dynamic_shared_bytes + 15) / 16 * 16;  // the dynamic part lies in front
+  std::memset(shared_.data(), kPoison, launch.dynamic_shared_bytes);
   idle_fibers_.clear();
   for (const auto& fiber : fibers_) idle_fibers_.push_back(fiber.get());
+
+  if (launch.watch)
+    launch.watch->begin_block((uint64_t{index.z} * launch.grid.y + index.y) * launch.grid.x + index.x,
+                              shared_.data(), launch.dynamic_shared_bytes);
 
   current_block = this;
   blockIdx = index;
@@ -152,6 +174,8 @@ void Block::suspend() {
 }
 
 int Block::barrier(Barrier kind, int predicate, const Place& where) {
+  const OutsideKernel outside;
+  if (kind == Barrier::plain && is_skipped(where)) return 0;
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   thread.state = State::at_barrier;
   thread.where = where;
@@ -199,12 +223,19 @@ unsigned Block::lanes_of_warp() const {
   return rest >= kWarpSize ? 0xffffffffu : (1u << rest) - 1u;
 }
 
-void Block::warp_barrier_passed(unsigned mask) {
+void Block::warp_barrier(unsigned mask, const Place& where) {
+  const OutsideKernel outside;
+  if (is_skipped(where)) return;
   const unsigned lanes = lanes_of_warp();
+  warp_operation("__syncwarp", mask & lanes, &mask, nullptr,
+                 where);  // lanes that are not there need not come
   if ((mask & lanes) == lanes) ++threads_[static_cast<size_t>(thread_)].warp_epoch;
 }
 
+int Block::lane() const { return thread_ % kWarpSize; }
+
 void Block::warp_operation(const char* name, unsigned mask, void* mine, Resolve resolve, const Place& where) {
+  const OutsideKernel outside;
   const int lane = thread_ % kWarpSize, warp = thread_ - lane;
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   if (!(mask >> lane & 1u))
@@ -248,31 +279,42 @@ void Block::warp_operation(const char* name, unsigned mask, void* mine, Resolve 
 }
 
 void* Block::shared_variable(const void* key, size_t bytes, size_t alignment) {
+  const OutsideKernel outside;
   for (const SharedVariable& variable : shared_variables_)
     if (variable.key == key) return shared_.data() + variable.offset;
-  const size_t offset = (static_shared_bytes_ + alignment - 1) / alignment * alignment;
-  const size_t dynamic = (launch_->dynamic_shared_bytes + 15) / 16 * 16;
-  if (offset + bytes - dynamic > kStaticSharedLimit || offset + bytes > kSharedLimit)
-    error_at(concat("uses ", offset + bytes - dynamic, " bytes of static and ", launch_->dynamic_shared_bytes,
+  const size_t guard = launch_->watch ? kGuardBytes : 0;
+  const size_t offset = (static_shared_end_ + guard + alignment - 1) / alignment * alignment;
+  static_bytes_used_ += bytes;
+  const size_t dynamic = launch_->dynamic_shared_bytes;
+  if (static_bytes_used_ > kStaticSharedLimit || dynamic + static_bytes_used_ > kSharedLimit)
+    error_at(concat("uses ", static_bytes_used_, " bytes of static and ", dynamic,
                     " of dynamic shared memory, of ", kStaticSharedLimit, " and ", kSharedLimit, " in all"),
              "");
-  static_shared_bytes_ = offset + bytes;
+  static_shared_end_ = offset + bytes;
   shared_variables_.push_back({key, offset});
+  std::memset(shared_.data() + offset, kPoison, bytes);
+  if (launch_->watch) launch_->watch->shared_variable(shared_.data() + offset, bytes);
   return shared_.data() + offset;
 }
 
 void* Block::dynamic_shared() { return shared_.data(); }
 
 void Block::async_copy(void* to, const void* from, size_t bytes, size_t bytes_read) {
-  threads_[static_cast<size_t>(thread_)].copies.push_back({to, from, bytes, bytes_read});
+  const OutsideKernel outside;
+  const void* const code = __builtin_return_address(0);
+  if (launch_->watch) launch_->watch->async_copy_issued(to, from, bytes, bytes_read, code);
+  threads_[static_cast<size_t>(thread_)].copies.push_back({to, from, bytes, bytes_read, code});
 }
 
 void Block::async_commit() {
+  const OutsideKernel outside;
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   thread.groups.push_back(thread.copies.size());
 }
 
-void Block::async_wait(size_t groups_left) {
+void Block::async_wait(size_t groups_left, const Place& where) {
+  const OutsideKernel outside;
+  if (is_skipped(where)) return;
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   if (thread.groups.size() <= groups_left) return;
   const size_t finished = thread.groups.size() - groups_left, copies = thread.groups[finished - 1];
@@ -284,6 +326,7 @@ void Block::async_wait(size_t groups_left) {
 void Block::land(Thread& thread, size_t copies) {
   for (size_t i = 0; i < copies; ++i) {
     const AsyncCopy& copy = thread.copies[i];
+    if (launch_->watch) launch_->watch->async_copy_lands(copy.to, copy.bytes, copy.code);
     std::memcpy(copy.to, copy.from, copy.bytes_read);
     std::memset(static_cast<char*>(copy.to) + copy.bytes_read, 0, copy.bytes - copy.bytes_read);
   }
@@ -293,23 +336,20 @@ void Block::land(Thread& thread, size_t copies) {
 void Block::error(const std::string& what, const Place& where) { error_at(what, where.text()); }
 
 void Block::error_at(const std::string& what, const std::string& place) {
+  const OutsideKernel outside;
   error_ = concat(name_of(thread_), place.empty() ? "" : " at ", place, ": ", what);
   suspend();  // for good: run() sees the error and gives the fibers up
   __builtin_unreachable();
 }
 
-bool Block::owns_stack(const void* address) const {
-  return threads_[static_cast<size_t>(thread_)].fiber->holds(address);
-}
-
-bool Block::in_shared(const void* address) const {
-  return address >= shared_.data() && address < shared_.data() + shared_.size();
+bool Block::others_own_stack(const void* address) const {
+  return std::any_of(fibers_.begin(), fibers_.end(),
+                     [&](const auto& fiber) { return fiber->holds(address); });
 }
 
 std::string Block::name_of(int t) const {
-  const unsigned u = static_cast<unsigned>(t), x = launch_->block.x, y = launch_->block.y;
-  return concat(launch_->kernel, ", block ", triple(index_), ", thread ",
-                triple({u % x, u / x % y, u / (x * y)}));
+  return concat(launch_->kernel, ", block (", index_.x, ",", index_.y, ",", index_.z, "), thread ",
+                coordinates(static_cast<uint64_t>(t), launch_->block));
 }
 
 }  // namespace galvan::sim

@@ -20,6 +20,8 @@
 
 namespace galvan::sim {
 
+class Watch;
+
 class KernelError : public Error {
   using Error::Error;
 };
@@ -30,13 +32,19 @@ struct ThreadOrder {
   uint64_t seed = 0;  // of a shuffle
 };
 void set_thread_order(ThreadOrder order);
+// 0, 1, ..., n - 1 in that order.
+std::vector<int> turns(int n);
 
 inline constexpr int kWarpSize = 32;
+
+// "(x,y,z)" of number `linear` among `size`, x running fastest.
+std::string coordinates(uint64_t linear, dim3 size);
 
 struct Launch {
   const char* kernel;  // its name, for messages
   dim3 grid, block;
   size_t dynamic_shared_bytes;
+  Watch* watch = nullptr;  // who sees its accesses to memory
 };
 
 enum class Barrier { plain, count, all, any };
@@ -50,7 +58,7 @@ class Block {
   Block();
   ~Block();
 
-  // Runs every thread of block `index`; body() is the kernel with its arguments.
+  // Runs every thread of block `index` of the grid; body() is the kernel with its arguments.
   void run(const Launch& launch, uint3 index, FunctionRef<void()> body);
 
   // The block that the calling host thread is inside of; null outside of a kernel.
@@ -59,6 +67,7 @@ class Block {
   // --- what the device language is made of; each is called from inside a thread ---
   // Waits until every thread of the block is at this same place; what it returns is __syncthreads_*'s.
   int barrier(Barrier kind, int predicate, const Place& where);
+  void warp_barrier(unsigned mask, const Place& where);
   // Waits until the lanes in `mask` are at this same place, then one of them calls resolve.
   void warp_operation(const char* name, unsigned mask, void* mine, Resolve resolve, const Place& where);
   // The block's memory for the __shared__ variable that `key` stands for.
@@ -67,25 +76,32 @@ class Block {
   // cp.async: the copy lands at the wait for its group, as late as the rules allow.
   void async_copy(void* to, const void* from, size_t bytes, size_t bytes_read);
   void async_commit();
-  void async_wait(size_t groups_left);
+  void async_wait(size_t groups_left, const Place& where);
   [[noreturn]] void error(const std::string& what, const Place& where);
   [[noreturn]] void error_at(const std::string& what, const std::string& place);
 
   int thread() const { return thread_; }  // linear, in the block
+  int lane() const;                       // in its warp
   unsigned lanes_of_warp() const;         // which lanes the calling thread's warp has
   // How many barriers of the block, and __syncwarps of all its lanes since, the calling thread has passed: what
   // orders two accesses of threads of one block.
   uint32_t block_epoch() const { return block_epoch_; }
   uint32_t warp_epoch() const { return threads_[static_cast<size_t>(thread_)].warp_epoch; }
-  void warp_barrier_passed(unsigned mask);
-  bool owns_stack(const void* address) const;
-  bool in_shared(const void* address) const;
+  // Whether the address is on the calling thread's stack, on one of the others', in the block's shared memory.
+  bool owns_stack(const void* address) const {
+    return threads_[static_cast<size_t>(thread_)].fiber->holds(address);
+  }
+  bool others_own_stack(const void* address) const;
+  bool in_shared(const void* address) const {
+    return address >= shared_.data() && address < shared_.data() + shared_.size();
+  }
 
  private:
   struct AsyncCopy {
     void* to;
     const void* from;
     size_t bytes, bytes_read;
+    const void* code;  // where it was asked for
   };
   enum class State : uint8_t { unstarted, ready, at_barrier, in_warp_operation, done };
   struct Thread {
@@ -128,7 +144,7 @@ class Block {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_fibers_;
   std::vector<SharedVariable> shared_variables_;
-  size_t static_shared_bytes_ = 0;
+  size_t static_bytes_used_ = 0, static_shared_end_ = 0;
   std::vector<char> shared_;
   std::string error_;
 };
@@ -136,5 +152,7 @@ class Block {
 // What a kernel may use of shared memory: without asking, and at most (an H100's).
 inline constexpr size_t kStaticSharedLimit = 48 << 10;
 inline constexpr size_t kSharedLimit = 227 << 10;
+// While somebody watches: memory that belongs to nobody, in front of each shared variable and in all.
+inline constexpr size_t kGuardBytes = 64, kMostGuards = 32 << 10;
 
 }  // namespace galvan::sim

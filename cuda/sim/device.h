@@ -12,6 +12,11 @@
 #include "cuda/sim/vector_types.h"
 #include "cuda/sim/watch.h"
 
+// In the preset `simcheck` these are reported like any other access (cuda/sim/hooks.cpp).
+#ifdef GALVAN_SIM_CHECK
+asm("memcpy = galvan_sim_memcpy\n memmove = galvan_sim_memmove\n memset = galvan_sim_memset");
+#endif
+
 #define __global__
 #define __device__
 #define __host__
@@ -82,12 +87,7 @@ T shuffle(const char* name, unsigned mask, T value, int source, int lane, int wi
   return mine.value;
 }
 
-// A kernel's atomic operation on `bytes` bytes, before it happens.
-inline void atomic_access(const void* address, size_t bytes) {
-  if (Watch* watch = watching()) watch->access(address, bytes, Access::atomic, __builtin_return_address(0));
-}
-
-inline int lane_of_thread() { return Block::current()->thread() % kWarpSize; }
+inline int lane_of_thread() { return Block::current()->lane(); }
 
 // What a lane brings to a vote or a reduction.
 template <class T>
@@ -125,10 +125,7 @@ T __shfl_xor_sync(unsigned mask, T value, int flip, int width = 32, const Place&
 }
 
 inline void __syncwarp(unsigned mask = 0xffffffffu, const Place& where = Place::current()) {
-  galvan::sim::Block& block = *galvan::sim::Block::current();
-  // The lanes that a block does not have are not waited for.
-  block.warp_operation("__syncwarp", mask & block.lanes_of_warp(), &mask, nullptr, where);
-  block.warp_barrier_passed(mask);
+  galvan::sim::Block::current()->warp_barrier(mask, where);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate, const Place& where = Place::current()) {
   galvan::sim::Vote<int> mine{predicate, 0};
@@ -152,19 +149,20 @@ inline int __all_sync(unsigned mask, int predicate, const Place& where = Place::
 }
 inline unsigned __activemask() = delete;  // says nothing that a program may rely on
 
-// --- atomics, on integers alone: float sums in no set order are not reproducible ---
+// --- atomics, on integers alone: float sums in no set order are not reproducible; inlined, so that messages name
+// the caller's line ---
 template <class T>
-requires std::is_integral_v<T> T atomicAdd(T* address, T value) {
+requires std::is_integral_v<T> __forceinline__ T atomicAdd(T* address, T value) {
   galvan::sim::atomic_access(address, sizeof(T));
   return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
 }
 template <class T>
-requires std::is_integral_v<T> T atomicOr(T* address, T value) {
+requires std::is_integral_v<T> __forceinline__ T atomicOr(T* address, T value) {
   galvan::sim::atomic_access(address, sizeof(T));
   return __atomic_fetch_or(address, value, __ATOMIC_RELAXED);
 }
 template <class T>
-requires std::is_integral_v<T> T atomicMax(T* address, T value) {
+requires std::is_integral_v<T> __forceinline__ T atomicMax(T* address, T value) {
   galvan::sim::atomic_access(address, sizeof(T));
   T old = __atomic_load_n(address, __ATOMIC_RELAXED);
   while (old < value &&
@@ -173,7 +171,7 @@ requires std::is_integral_v<T> T atomicMax(T* address, T value) {
   return old;
 }
 template <class T>
-requires std::is_integral_v<T> T atomicMin(T* address, T value) {
+requires std::is_integral_v<T> __forceinline__ T atomicMin(T* address, T value) {
   galvan::sim::atomic_access(address, sizeof(T));
   T old = __atomic_load_n(address, __ATOMIC_RELAXED);
   while (value < old &&
@@ -182,7 +180,7 @@ requires std::is_integral_v<T> T atomicMin(T* address, T value) {
   return old;
 }
 template <class T>
-requires std::is_integral_v<T> T atomicExch(T* address, T value) {
+requires std::is_integral_v<T> __forceinline__ T atomicExch(T* address, T value) {
   galvan::sim::atomic_access(address, sizeof(T));
   return __atomic_exchange_n(address, value, __ATOMIC_RELAXED);
 }

@@ -9,11 +9,16 @@
 #include <tuple>
 
 #include "cuda/sim/block.h"
+#include "cuda/sim/watch.h"
 
 namespace galvan::sim {
 
 // Checks the launch against the card's limits, then appends it to the stream. `body` runs one thread.
 void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> body);
+
+// What went wrong in a kernel, copy or fill that has run, or "": since then every call fails, and from now on
+// they work again. For tests.
+std::string take_error();
 
 // "softmax_rows<float>", out of a function's name for the compiler: "... [with auto kKernel = NAME; ...]".
 std::string short_kernel_name(std::string_view pretty_function);
@@ -30,8 +35,10 @@ std::tuple<Params...> parameters_of(void (*)(Params...));
 template <auto kKernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
   decltype(parameters_of(kKernel)) parameters(args...);
-  enqueue({kernel_name<kKernel>(), grid, block, shared_bytes}, stream,
-          [parameters] { std::apply(kKernel, parameters); });
+  enqueue({kernel_name<kKernel>(), grid, block, shared_bytes}, stream, [parameters] {
+    const KernelCode inside(&parameters, sizeof parameters);
+    std::apply(kKernel, parameters);
+  });
 }
 
 }  // namespace galvan::sim

@@ -3,18 +3,29 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
 
 #include "core/check.h"
+#include "cuda/sim/watch.h"
 
 namespace galvan::sim {
 namespace {
 
+// Where somebody watches, freed memory is not given out again at once, so that its use is seen.
+constexpr size_t kFreedBlocksKept = 256;
+
+struct Held {
+  size_t bytes;
+  bool freed = false;
+};
+
 struct Memory {
   std::mutex mutex;
   char* base;
-  std::map<size_t, size_t> blocks;  // offset -> bytes
+  std::map<size_t, Held> blocks;  // by offset
+  std::deque<size_t> freed;       // offsets, the oldest first
   size_t in_use = 0;
 
   Memory() {
@@ -26,7 +37,7 @@ struct Memory {
 };
 
 Memory& memory() {
-  static Memory the_memory;
+  static Memory& the_memory = *new Memory;  // outlives whatever frees in its destructor
   return the_memory;
 }
 
@@ -39,14 +50,15 @@ void* allocate_device(size_t bytes) {
   const std::lock_guard lock(m.mutex);
   // The first gap that is wide enough.
   size_t offset = kGapBytes;
-  for (const auto& [begin, size] : m.blocks) {
+  for (const auto& [begin, held] : m.blocks) {
     if (offset + rounded(bytes) + kGapBytes <= begin) break;
-    offset = begin + rounded(size) + kGapBytes;
+    offset = begin + rounded(held.bytes) + kGapBytes;
   }
   if (bytes > kDeviceMemoryBytes || offset + rounded(bytes) + kGapBytes > kDeviceMemoryBytes) return nullptr;
-  m.blocks[offset] = bytes;
+  m.blocks[offset] = {bytes};
   m.in_use += bytes;
   std::memset(m.base + offset, 0xff, bytes);
+  if (Watch* watch = watching()) watch->allocated(m.base + offset, bytes);
   return m.base + offset;
 }
 
@@ -54,17 +66,36 @@ bool free_device(void* pointer) {
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
   const auto block = m.blocks.find(static_cast<size_t>(static_cast<char*>(pointer) - m.base));
-  if (block == m.blocks.end()) return false;
-  m.in_use -= block->second;
-  std::memset(pointer, 0xff, block->second);
-  m.blocks.erase(block);
+  if (block == m.blocks.end() || block->second.freed) return false;
+  const size_t bytes = block->second.bytes;
+  m.in_use -= bytes;
+  std::memset(pointer, 0xff, bytes);
+  Watch* const watch = watching();
+  if (!watch) {
+    m.blocks.erase(block);
+    return true;
+  }
+  watch->freed(pointer, bytes);
+  block->second.freed = true;
+  m.freed.push_back(block->first);
+  if (m.freed.size() > kFreedBlocksKept) {
+    m.blocks.erase(m.freed.front());
+    m.freed.pop_front();
+  }
   return true;
+}
+
+size_t device_blocks_in_use() {
+  const std::lock_guard lock(memory().mutex);
+  return memory().blocks.size() - memory().freed.size();
 }
 
 size_t device_bytes_in_use() {
   const std::lock_guard lock(memory().mutex);
   return memory().in_use;
 }
+
+void* device_memory() { return memory().base; }
 
 bool is_device_address(const void* address) {
   const char* const base = memory().base;
@@ -89,7 +120,11 @@ bool is_device_range(const void* address, size_t bytes, std::string* what) {
     return false;
   }
   --block;
-  const auto [begin, size] = *block;
+  const size_t begin = block->first, size = block->second.bytes;
+  if (block->second.freed && offset < begin + size) {
+    *what = concat("lies in a block of ", size, " that has been freed");
+    return false;
+  }
   if (offset + bytes <= begin + size) return true;
   *what = offset >= begin + size
               ? concat("lies ", offset - begin - size, " bytes past the end of a block of ", size)

@@ -14,13 +14,15 @@ inline constexpr size_t kGapBytes = 256;
 void* allocate_device(size_t bytes);
 // False: no such block.
 bool free_device(void* pointer);
+size_t device_blocks_in_use();
 size_t device_bytes_in_use();
 
 // Whether [address, address + bytes) lies in one block; else `what` says where it does lie: "12 bytes past the
 // end of a block of 400".
 bool is_device_range(const void* address, size_t bytes, std::string* what);
 bool is_device_address(const void* address);
-// The distance from the card's first byte.
+void* device_memory();  // the card's first byte
+// The distance from it.
 size_t device_offset(const void* address);
 
 }  // namespace galvan::sim

@@ -6,9 +6,10 @@
 #include <cstring>
 #include <string>
 
-#include "core/check.h"
-
 namespace galvan::sim {
+
+// A source file's name without the folder that the project's sources are in.
+std::string short_path(std::string path);
 
 struct Place {
   const char* file = "";
@@ -20,7 +21,7 @@ struct Place {
   bool operator==(const Place& other) const {
     return line == other.line && std::strcmp(file, other.file) == 0;
   }
-  std::string text() const { return concat(file, ":", line); }
+  std::string text() const;  // "cuda/softmax.cu:42"
 };
 
 }  // namespace galvan::sim

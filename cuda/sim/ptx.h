@@ -32,10 +32,10 @@ uint32_t matrix_pair(void* const* lanes, int first, int l) {
 }
 
 template <bool kTransposed>
-void ldmatrix(const char* name, uint32_t (&r)[4], const bfloat16* row, const Place& where) {
+__forceinline__ void ldmatrix(const char* name, uint32_t (&r)[4], const bfloat16* row, const Place& where) {
   check_aligned(name, row, 16, where);
   MatrixLoad mine;
-  for (int i = 0; i < 8; ++i) mine.row[i] = row[i].bits;
+  std::memcpy(mine.row, row, sizeof mine.row);
   const auto resolve = [](void* const* lanes) {
     for (int l = 0; l < kWarpSize; ++l)
       for (int i = 0; i < 4; ++i)
@@ -80,7 +80,8 @@ inline void multiply_matrices(void* const* lanes) {
 }  // namespace sim
 
 template <int N>
-void cp_async(void* to, const void* from, int bytes_read = N, const Place& where = Place::current()) {
+__forceinline__ void cp_async(void* to, const void* from, int bytes_read = N,
+                              const Place& where = Place::current()) {
   static_assert(N == 4 || N == 16);
   sim::check_aligned("cp.async", to, N, where);
   if (bytes_read > 0) sim::check_aligned("cp.async", from, N, where);
@@ -88,15 +89,16 @@ void cp_async(void* to, const void* from, int bytes_read = N, const Place& where
 }
 inline void cp_async_commit() { sim::Block::current()->async_commit(); }
 template <int kLeft>
-void cp_async_wait() {
-  sim::Block::current()->async_wait(kLeft);
+void cp_async_wait(const Place& where = Place::current()) {
+  sim::Block::current()->async_wait(kLeft, where);
 }
 
-inline void ldmatrix_x4(uint32_t (&r)[4], const bfloat16* row, const Place& where = Place::current()) {
+__forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const bfloat16* row,
+                                 const Place& where = Place::current()) {
   sim::ldmatrix<false>("ldmatrix", r, row, where);
 }
-inline void ldmatrix_x4_transposed(uint32_t (&r)[4], const bfloat16* row,
-                                   const Place& where = Place::current()) {
+__forceinline__ void ldmatrix_x4_transposed(uint32_t (&r)[4], const bfloat16* row,
+                                            const Place& where = Place::current()) {
   sim::ldmatrix<true>("ldmatrix", r, row, where);
 }
 

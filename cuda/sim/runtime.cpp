@@ -19,7 +19,10 @@
 #include "cuda/sim/watch.h"
 
 using galvan::concat;
-using Work = std::function<void()>;
+using galvan::sim::Clock;
+using galvan::sim::Operation;
+using galvan::sim::watching;
+using Work = std::function<void(const Operation&)>;
 
 struct CUgraph_st {
   std::vector<Work> nodes;
@@ -28,13 +31,20 @@ struct CUgraphExec_st {
   std::vector<Work> nodes;
 };
 struct CUstream_st {
-  std::deque<Work> queue;
+  struct Queued {
+    Work work;
+    std::shared_ptr<const Clock> after;
+  };
+  size_t number = 0;
+  std::deque<Queued> queue;
   uint64_t appended = 0, finished = 0;
+  Clock after;  // what has ended before whatever is appended from now on starts
   std::unique_ptr<CUgraph_st> capture;
 };
 struct CUevent_st {
   cudaStream_t stream = nullptr;
   uint64_t position = 0;  // of the stream: the event is over when so much of it has finished
+  Clock after;            // what has ended then
   std::chrono::steady_clock::time_point time;
 };
 
@@ -44,6 +54,19 @@ std::recursive_mutex the_lock;
 cudaError_t last_error = cudaSuccess;
 std::string sticky_error;  // what a kernel did wrong: every later call fails, as on a real card
 
+Clock host_after;  // what the host knows to have ended
+uint64_t host_copies = 0;
+
+// Both have ended.
+void join(Clock& clock, const Clock& other) {
+  clock.resize(std::max(clock.size(), other.size()));
+  for (size_t s = 0; s < other.size(); ++s) clock[s] = std::max(clock[s], other[s]);
+}
+void join(Clock& clock, size_t stream, uint64_t position) {
+  clock.resize(std::max(clock.size(), stream + 1));
+  clock[stream] = std::max(clock[stream], position);
+}
+
 cudaError_t set(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
   return error;
@@ -51,18 +74,21 @@ cudaError_t set(cudaError_t error) {
 
 cudaError_t state() { return sticky_error.empty() ? cudaSuccess : set(cudaErrorLaunchFailure); }
 
+// What goes wrong stays: see sticky_error.
+void run(const Operation& operation, const Work& work) {
+  if (!sticky_error.empty()) return;
+  try {
+    work(operation);
+  } catch (const std::exception& problem) {
+    sticky_error = problem.what();
+  }
+}
+
 void drain(cudaStream_t stream, uint64_t position) {
   while (stream->finished < position && !stream->queue.empty()) {
-    const Work work = std::move(stream->queue.front());
+    const CUstream_st::Queued next = std::move(stream->queue.front());
     stream->queue.pop_front();
-    if (sticky_error.empty()) {
-      try {
-        work();
-      } catch (const std::exception& problem) {
-        sticky_error = problem.what();
-      }
-    }
-    ++stream->finished;
+    run({.stream = stream->number, .position = ++stream->finished, .after = next.after}, next.work);
   }
 }
 
@@ -72,7 +98,8 @@ cudaError_t append(cudaStream_t stream, Work work) {
   if (stream->capture) {
     stream->capture->nodes.push_back(std::move(work));
   } else {
-    stream->queue.push_back(std::move(work));
+    join(stream->after, host_after);
+    stream->queue.push_back({std::move(work), std::make_shared<Clock>(stream->after)});
     ++stream->appended;
   }
   return state();
@@ -83,6 +110,36 @@ std::vector<cudaStream_t>& streams() {
   return all;
 }
 
+cudaError_t drain_all() {
+  for (const cudaStream_t stream : streams()) {
+    if (stream->capture) return set(cudaErrorStreamCaptureUnsupported);
+    drain(stream, stream->appended);
+  }
+  return state();
+}
+
+// The host waits for all that the stream has been given.
+void wait(cudaStream_t stream) {
+  drain(stream, stream->appended);
+  join(host_after, stream->after);
+  join(host_after, stream->number, stream->appended);
+}
+
+void wait(cudaEvent_t event) {
+  if (!event->stream) return;
+  drain(event->stream, event->position);
+  join(host_after, event->after);
+}
+
+// A copy or fill that has ended when the call returns, and waits for no stream that does not wait for it.
+cudaError_t run_at_once(const Work& work) {
+  const std::lock_guard lock(the_lock);
+  if (const cudaError_t error = drain_all(); error != cudaSuccess) return error;
+  run({.position = ++host_copies, .after = std::make_shared<Clock>(host_after)}, work);
+  join(host_after, 0, host_copies);
+  return state();
+}
+
 // Copies and fills of the card's memory are checked like a kernel's accesses.
 void check_range(const char* what, const void* address, size_t bytes) {
   std::string where;
@@ -90,10 +147,19 @@ void check_range(const char* what, const void* address, size_t bytes) {
     galvan::fail(what, " of ", bytes, " bytes: ", where);
 }
 
-void copy_bytes(void* to, const void* from, size_t bytes) {
+void copy_bytes(Operation operation, void* to, const void* from, size_t bytes) {
   check_range("cudaMemcpy to the card", to, bytes);
   check_range("cudaMemcpy from the card", from, bytes);
+  operation.name = "cudaMemcpy";
+  if (watching()) watching()->copy(operation, to, from, bytes);
   std::memcpy(to, from, bytes);
+}
+
+void fill_bytes(Operation operation, void* to, int value, size_t bytes) {
+  check_range("cudaMemset", to, bytes);
+  operation.name = "cudaMemset";
+  if (watching()) watching()->fill(operation, to, bytes);
+  std::memset(to, value, bytes);
 }
 
 }  // namespace
@@ -106,7 +172,7 @@ std::string short_kernel_name(std::string_view pretty_function) {
   const size_t end = std::min(pretty_function.find("; ", begin), pretty_function.rfind(']'));
   std::string name(pretty_function.substr(begin, end - begin));
   if (name.starts_with('&')) name.erase(0, 1);
-  for (const std::string_view noise : {"galvan::", "{anonymous}::", "(anonymous namespace)::"})
+  for (const std::string_view noise : {"galvan::", "{anonymous}::", "<unnamed>::", "(anonymous namespace)::"})
     for (size_t at; (at = name.find(noise)) != name.npos;) name.erase(at, noise.size());
   return name;
 }
@@ -121,19 +187,28 @@ void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> bo
   check(fits, launch.kernel, ": cannot be launched as (", launch.grid.x, ",", launch.grid.y, ",",
         launch.grid.z, ") blocks of (", launch.block.x, ",", launch.block.y, ",", launch.block.z,
         ") threads with ", launch.dynamic_shared_bytes, " bytes of shared memory");
-  const auto run = [launch, blocks, body = std::move(body)] {
+  Launch watched = launch;
+  watched.watch = watching();
+  append(stream, [launch = watched, blocks, body = std::move(body)](Operation operation) {
     const auto run_block = [&](int64_t block) {
       thread_local Block engine;
       const unsigned b = static_cast<unsigned>(block), x = launch.grid.x, y = launch.grid.y;
       engine.run(launch, {b % x, b / x % y, b / (x * y)}, body);
     };
-    if (watching()) {  // a watch sees one block after the other
-      for (uint64_t block = 0; block < blocks; ++block) run_block(static_cast<int64_t>(block));
-    } else {
-      parallel_for(static_cast<int64_t>(blocks), run_block);
-    }
-  };
-  append(stream, run);
+    if (!launch.watch) return parallel_for(static_cast<int64_t>(blocks), run_block);
+    operation.name = launch.kernel;
+    operation.grid = launch.grid;
+    operation.block = launch.block;
+    launch.watch->launch(operation, [&] {
+      for (const int block : turns(static_cast<int>(blocks))) run_block(block);
+    });
+  });
+}
+
+std::string take_error() {
+  const std::lock_guard lock(the_lock);
+  last_error = cudaSuccess;
+  return std::exchange(sticky_error, "");
 }
 
 }  // namespace galvan::sim
@@ -296,39 +371,31 @@ cudaError_t cudaFreeHost(void* pointer) {
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  return append(stream, [=] { copy_bytes(to, from, bytes); });
+  return append(stream, [=](const Operation& operation) { copy_bytes(operation, to, from, bytes); });
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
-  const std::lock_guard lock(the_lock);
-  if (const cudaError_t error = cudaDeviceSynchronize(); error != cudaSuccess) return error;
-  copy_bytes(to, from, bytes);
-  return cudaSuccess;
+  return run_at_once([=](const Operation& operation) { copy_bytes(operation, to, from, bytes); });
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  return append(stream, [=] {
-    check_range("cudaMemset", to, bytes);
-    std::memset(to, value, bytes);
-  });
+  return append(stream, [=](const Operation& operation) { fill_bytes(operation, to, value, bytes); });
 }
 cudaError_t cudaMemset(void* to, int value, size_t bytes) {
-  const std::lock_guard lock(the_lock);
-  if (const cudaError_t error = cudaDeviceSynchronize(); error != cudaSuccess) return error;
-  check_range("cudaMemset", to, bytes);
-  std::memset(to, value, bytes);
-  return cudaSuccess;
+  return run_at_once([=](const Operation& operation) { fill_bytes(operation, to, value, bytes); });
 }
 
 // --- streams and events ---
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   const std::lock_guard lock(the_lock);
+  static size_t numbers = 0;
   *stream = new CUstream_st;
+  (*stream)->number = ++numbers;
   streams().push_back(*stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  drain(stream, stream->appended);
+  wait(stream);
   std::erase(streams(), stream);
   delete stream;
   return cudaSuccess;
@@ -337,26 +404,29 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
   if (!stream) return set(cudaErrorInvalidResourceHandle);
   if (stream->capture) return set(cudaErrorStreamCaptureUnsupported);
-  drain(stream, stream->appended);
+  wait(stream);
   return state();
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
   if (state() != cudaSuccess) return state();
-  return stream->finished == stream->appended ? cudaSuccess : cudaErrorNotReady;
+  if (stream->finished != stream->appended) return cudaErrorNotReady;
+  wait(stream);
+  return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(the_lock);
-  for (const cudaStream_t stream : streams()) {
-    if (stream->capture) return set(cudaErrorStreamCaptureUnsupported);
-    drain(stream, stream->appended);
-  }
-  return state();
+  if (const cudaError_t error = drain_all(); error != cudaSuccess) return error;
+  for (const cudaStream_t stream : streams()) wait(stream);
+  return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const std::lock_guard lock(the_lock);
   if (!event->stream) return cudaSuccess;
-  return append(stream, [other = event->stream, position = event->position] { drain(other, position); });
+  if (!stream->capture) join(stream->after, event->after);
+  return append(stream, [other = event->stream, position = event->position](const Operation&) {
+    drain(other, position);
+  });
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
@@ -364,26 +434,31 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   const std::lock_guard lock(the_lock);
-  if (event->stream) drain(event->stream, event->position);
+  wait(event);
   delete event;
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  const cudaError_t error = append(stream, [event] { event->time = std::chrono::steady_clock::now(); });
+  const cudaError_t error =
+      append(stream, [event](const Operation&) { event->time = std::chrono::steady_clock::now(); });
   event->stream = stream;
   event->position = stream->appended;
+  event->after = stream->after;
+  join(event->after, stream->number, stream->appended);
   return error;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(the_lock);
-  if (event->stream) drain(event->stream, event->position);
+  wait(event);
   return state();
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::lock_guard lock(the_lock);
   if (state() != cudaSuccess) return state();
-  return !event->stream || event->stream->finished >= event->position ? cudaSuccess : cudaErrorNotReady;
+  if (event->stream && event->stream->finished < event->position) return cudaErrorNotReady;
+  wait(event);
+  return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   cudaEventSynchronize(end);

@@ -1,0 +1,39 @@
+// Kernels with a mistake in them, and what the checking build says of each.
+#pragma once
+
+#include <string>
+
+#include "cuda/dialect.h"
+#include "cuda/runtime/check.h"
+#include "cuda/runtime/stream.h"
+
+namespace galvan::sim {
+
+// The card's array of 256 floats, all 0.
+class Zeros {
+ public:
+  Zeros() {
+    GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&data_), 256 * sizeof(float)));
+    GALVAN_CUDA_CALL(cudaMemset(data_, 0, 256 * sizeof(float)));
+  }
+  ~Zeros() { cudaFree(data_); }
+  Zeros(const Zeros&) = delete;
+  Zeros& operator=(const Zeros&) = delete;
+
+  operator float*() const { return data_; }
+
+ private:
+  float* data_;
+};
+
+// Launches the kernel on such an array; gives what went wrong, or "".
+template <auto kKernel>
+std::string error_of_launch(dim3 grid, dim3 block, size_t shared_bytes = 0) {
+  const Zeros y;
+  const Stream stream;
+  launch<kKernel>(grid, block, shared_bytes, stream, static_cast<float*>(y));
+  cudaStreamSynchronize(stream);
+  return take_error();
+}
+
+}  // namespace galvan::sim
