@@ -17,7 +17,7 @@ thread_local Block* current_block = nullptr;
 ThreadOrder thread_order;
 
 // GALVAN_SIM_SKIP=FILE:LINE in the environment: the barrier or wait of that line is passed as if it were not
-// there. What a checked run then finds shows what it is for (scripts/mutate-kernels).
+// there. What a checked run then finds shows what it is for.
 bool is_skipped(const Place& where) {
   static const char* const wanted = std::getenv("GALVAN_SIM_SKIP");
   return wanted && where.text() == wanted;
