@@ -153,7 +153,8 @@ TEST_CASE("every op of kOpTypes has a row, and every row an op") {
     CHECK((has_golden(row) || (row.twin && !row.cases.empty())));
     CHECK_FALSE(row.bench.inputs.empty());
   }
-  for (const nlohmann::json& c : golden_file("ops.json").at("cases")) {
+  const nlohmann::json golden = golden_file("ops.json");
+  for (const nlohmann::json& c : golden.at("cases")) {
     const std::string op = c.at("op");
     CAPTURE(op);
     CHECK(names.count(op));
