@@ -1,11 +1,15 @@
 #include "cuda/runtime/stream.h"
 
 #include "cuda/runtime/check.h"
+#include "cuda/runtime/workspace.h"
 
 namespace galvan {
 
 Stream::Stream() { GALVAN_CUDA_CALL(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-Stream::~Stream() { cudaStreamDestroy(stream_); }
+Stream::~Stream() {
+  release_workspace(stream_);
+  cudaStreamDestroy(stream_);
+}
 void Stream::synchronize() const { GALVAN_CUDA_CALL(cudaStreamSynchronize(stream_)); }
 
 Event::Event() { GALVAN_CUDA_CALL(cudaEventCreateWithFlags(&event_, cudaEventDefault)); }

@@ -152,6 +152,15 @@ class Checker final : public Watch {
     std::memset(global_.states() + device_offset(to), Shadow::allocated | Shadow::written, bytes);
   }
 
+  void library_call(const Operation& operation, const std::vector<Rows>& reads,
+                    const std::vector<Rows>& writes) override {
+    operation_ = races_.begin(operation);
+    for (const Rows& range : reads)
+      each_row(range, [&](const char* row) { touch_by_library(operation, row, range.bytes, Access::read); });
+    for (const Rows& range : writes)
+      each_row(range, [&](const char* row) { touch_by_library(operation, row, range.bytes, Access::write); });
+  }
+
   void allocated(void* pointer, size_t bytes) override {
     const size_t offset = device_offset(pointer);
     std::memset(global_.states() + offset, Shadow::allocated, bytes);
@@ -240,6 +249,24 @@ class Checker final : public Watch {
         throw KernelError(concat(operation.name, ": ", verb(kind), " memory of the card that ",
                                  races_.describe(history, *other, now)));
     });
+  }
+
+  template <class F>
+  static void each_row(const Rows& range, const F& visit) {
+    for (size_t r = 0; r < range.rows; ++r) visit(static_cast<const char*>(range.address) + r * range.step);
+  }
+
+  void touch_by_library(const Operation& operation, const void* address, size_t bytes, Access kind) {
+    touch_by_copy(operation, address, bytes, kind);
+    uint8_t* const states = global_.states() + device_offset(address);
+    for (size_t i = 0; i < bytes; ++i) {
+      if (kind == Access::write) {
+        states[i] |= Shadow::written;
+      } else if (!(states[i] & Shadow::written)) {
+        throw KernelError(concat(operation.name, ": reads ", bytes, " bytes of global memory at ", address,
+                                 ", of which nothing has written byte ", i));
+      }
+    }
   }
 
   [[noreturn]] void fail_for_order(const Operation& operation, const char* order, const char* differs) {

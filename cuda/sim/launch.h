@@ -15,6 +15,8 @@ namespace galvan::sim {
 
 // Checks the launch against the card's limits, then appends it to the stream. `body` runs one thread.
 void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> body);
+// Appends what a library does on the card, by the host's own code.
+cudaError_t enqueue(cudaStream_t stream, std::function<void(const Operation&)> work);
 
 // What went wrong in a kernel, copy or fill that has run, or "": since then every call fails, and from now on
 // they work again. For tests.

@@ -205,6 +205,11 @@ void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> bo
   });
 }
 
+cudaError_t enqueue(cudaStream_t stream, std::function<void(const Operation&)> work) {
+  const std::lock_guard lock(the_lock);
+  return append(stream, std::move(work));
+}
+
 std::string take_error() {
   const std::lock_guard lock(the_lock);
   last_error = cudaSuccess;
@@ -467,6 +472,12 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
 }
 
 // --- graphs ---
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  const std::lock_guard lock(the_lock);
+  if (!stream) return set(cudaErrorInvalidResourceHandle);
+  *status = stream->capture ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+  return cudaSuccess;
+}
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   const std::lock_guard lock(the_lock);
   if (stream->capture) return set(cudaErrorStreamCaptureUnsupported);

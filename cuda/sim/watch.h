@@ -29,6 +29,14 @@ struct Operation {
 
 enum class Access { read, write, atomic };
 
+// Rows of `bytes` bytes, each `step` bytes after the one before.
+struct Rows {
+  const void* address;
+  size_t bytes;
+  size_t rows;
+  size_t step;
+};
+
 class Watch {
  public:
   virtual ~Watch() = default;
@@ -49,6 +57,10 @@ class Watch {
   // Of copies and fills, before they happen; any address may be the host's.
   virtual void copy(const Operation& operation, void* to, const void* from, size_t bytes) = 0;
   virtual void fill(const Operation& operation, void* to, size_t bytes) = 0;
+
+  // Of a library's call, before it happens: what it reads and then writes of the card's memory.
+  virtual void library_call(const Operation& operation, const std::vector<Rows>& reads,
+                            const std::vector<Rows>& writes) = 0;
 
   virtual void allocated(void* pointer, size_t bytes) = 0;
   virtual void freed(void* pointer, size_t bytes) = 0;
@@ -83,6 +95,10 @@ class OutsideKernel {
  private:
   bool before_;
 };
+
+// A library's call on the card's memory, before it happens. Throws KernelError for what is not the card's memory.
+void call_library(const Operation& operation, const std::vector<Rows>& reads,
+                  const std::vector<Rows>& writes);
 
 // A kernel's atomic operation on `bytes` bytes, before it happens.
 void atomic_access(const void* address, size_t bytes);

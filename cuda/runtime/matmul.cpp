@@ -1,0 +1,281 @@
+#include "cuda/runtime/matmul.h"
+
+#include <cublasLt.h>
+
+#include <algorithm>
+#include <atomic>
+#include <compare>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "core/check.h"
+#include "cuda/runtime/workspace.h"
+
+namespace galvan {
+namespace {
+
+std::atomic<bool> use_tf32{false};
+
+void check_cublas(cublasStatus_t status, const char* call) {
+  check(status == CUBLAS_STATUS_SUCCESS, "cuda: ", call, ": ", cublasLtGetStatusString(status), " (",
+        cublasLtGetStatusName(status), ")");
+}
+#define GALVAN_CUBLAS_CALL(call) check_cublas((call), #call)
+
+// All that the choice of an algorithm may depend on.
+struct Kind {
+  DType dtype = DType::f32;
+  bool tf32 = false;
+  int64_t m = 0, n = 0, k = 0;
+  int64_t lda = 0, ldb = 0, ldc = 0;
+  bool transpose_a = false, transpose_b = false;
+  bool bias = false, accumulate = false;
+  int64_t batch = 1, batch_stride_a = 0, batch_stride_b = 0, batch_stride_c = 0;
+  uint32_t alignment_a = 0, alignment_b = 0, alignment_c = 0, alignment_bias = 0;
+
+  auto operator<=>(const Kind&) const = default;
+};
+
+// The largest power of two, up to 256, that divides the address of each of the batch's matrices.
+uint32_t alignment_of(const void* data, int64_t step_bytes) {
+  const uint64_t bits = reinterpret_cast<uintptr_t>(data) | static_cast<uint64_t>(step_bytes) | 256;
+  return static_cast<uint32_t>(bits & ~(bits - 1));
+}
+
+template <class T>
+Kind kind_of(const Gemm<T, T>& g) {
+  const bool several = g.batch > 1;
+  Kind kind{.dtype = dtype_of<T>,
+            .tf32 = dtype_of<T> == DType::f32 && tf32(),
+            .m = g.m,
+            .n = g.n,
+            .k = g.k,
+            .lda = g.lda,
+            .ldb = g.ldb,
+            .ldc = g.ldc,
+            .transpose_a = g.transpose_a,
+            .transpose_b = g.transpose_b,
+            .bias = g.bias != nullptr,
+            .accumulate = g.accumulate,
+            .batch = g.batch,
+            .batch_stride_a = several ? g.batch_stride_a : 0,
+            .batch_stride_b = several ? g.batch_stride_b : 0,
+            .batch_stride_c = several ? g.batch_stride_c : 0};
+  const auto bytes = [](int64_t elements) { return elements * static_cast<int64_t>(sizeof(T)); };
+  kind.alignment_a = alignment_of(g.a, bytes(kind.batch_stride_a));
+  kind.alignment_b = alignment_of(g.b, bytes(kind.batch_stride_b));
+  kind.alignment_c = alignment_of(g.c, bytes(kind.batch_stride_c));
+  kind.alignment_bias = alignment_of(g.bias, 0);
+  return kind;
+}
+
+std::ostream& operator<<(std::ostream& out, const Kind& kind) {
+  out << kind.dtype << (kind.tf32 ? " (tf32) " : " ") << kind.m << 'x' << kind.n << 'x' << kind.k << " lda "
+      << kind.lda << (kind.transpose_a ? " transposed" : "") << " ldb " << kind.ldb
+      << (kind.transpose_b ? " transposed" : "") << " ldc " << kind.ldc;
+  if (kind.batch > 1)
+    out << " batch " << kind.batch << " strides " << kind.batch_stride_a << ' ' << kind.batch_stride_b << ' '
+        << kind.batch_stride_c;
+  return out << (kind.bias ? " bias" : "") << (kind.accumulate ? " accumulate" : "") << " aligned "
+             << kind.alignment_a << ' ' << kind.alignment_b << ' ' << kind.alignment_c << ' '
+             << kind.alignment_bias;
+}
+
+// A pointer to one of cublasLt's objects, which it destroys.
+template <class Handle, cublasStatus_t (*kDestroy)(Handle)>
+struct Destroy {
+  void operator()(Handle handle) const { kDestroy(handle); }
+};
+template <class Handle, cublasStatus_t (*kDestroy)(Handle)>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<Handle, kDestroy>>;
+
+using Operation = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
+using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+
+struct Types {
+  cudaDataType_t element, scale;
+  cublasComputeType_t compute;
+};
+
+Types types_of(const Kind& kind) {
+  if (kind.dtype == DType::f64) return {CUDA_R_64F, CUDA_R_64F, CUBLAS_COMPUTE_64F};
+  return {kind.dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F, CUDA_R_32F,
+          kind.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F};
+}
+
+template <class T>
+void set(const Operation& operation, cublasLtMatmulDescAttributes_t attribute, const T& value) {
+  GALVAN_CUBLAS_CALL(cublasLtMatmulDescSetAttribute(operation.get(), attribute, &value, sizeof value));
+}
+template <class T>
+void set(const Layout& layout, cublasLtMatrixLayoutAttribute_t attribute, const T& value) {
+  GALVAN_CUBLAS_CALL(cublasLtMatrixLayoutSetAttribute(layout.get(), attribute, &value, sizeof value));
+}
+template <class T>
+void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, const T& value) {
+  GALVAN_CUBLAS_CALL(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value));
+}
+
+// A row-major matrix is its transpose in columns, which is what cublasLt reads. So it is asked for
+// C^T = op(B)^T op(A)^T: the operands change places, and keep whether they are transposed.
+Layout layout_of(cudaDataType_t type, int64_t rows, int64_t columns, int64_t leading, int64_t batch,
+                 int64_t batch_stride) {
+  cublasLtMatrixLayout_t made = nullptr;
+  GALVAN_CUBLAS_CALL(cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(columns),
+                                                static_cast<uint64_t>(rows), leading));
+  Layout layout(made);
+  if (batch > 1) {
+    set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<int32_t>(batch));
+    set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, batch_stride);
+  }
+  return layout;
+}
+
+struct Plan {
+  Operation operation;
+  Layout a, b, c;
+  bool exists = false;  // cublasLt has an algorithm
+  cublasLtMatmulAlgo_t algorithm{};
+  size_t workspace = 0;
+};
+
+template <class T>
+T configured(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute) {
+  T value{};
+  size_t written = 0;
+  GALVAN_CUBLAS_CALL(
+      cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof value, &written));
+  return value;
+}
+
+std::string describe(const cublasLtMatmulAlgo_t& algorithm) {
+  return concat("algorithm ", configured<int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_ID), " tile ",
+                configured<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID), " stages ",
+                configured<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID), " split ",
+                configured<int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM), " reduction ",
+                configured<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME), " swizzle ",
+                configured<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING), " custom ",
+                configured<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION), " inner ",
+                configured<uint16_t>(algorithm, CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID), " cluster ",
+                configured<uint16_t>(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID));
+}
+
+class Products {
+ public:
+  static Products& instance() {
+    static Products products;
+    return products;
+  }
+
+  template <class T>
+  bool compute(cudaStream_t stream, const Gemm<T, T>& g) {
+    const std::lock_guard lock(mutex_);
+    const Workspace workspace = workspace_of(stream);
+    const Kind kind = kind_of(g);
+    const auto [found, is_new] = plans_.try_emplace(kind);
+    Plan& plan = found->second;
+    try {
+      if (is_new) plan = make_plan(kind, g.bias, workspace.bytes);
+    } catch (...) {
+      plans_.erase(found);
+      throw;
+    }
+    if (!plan.exists) {
+      check(kind.bias, "cuda: cublasLt has no algorithm for the matrix product ", kind);
+      return false;
+    }
+    if (g.bias) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(g.bias));
+    const Acc<T> alpha = 1, beta = g.accumulate ? 1 : 0;
+    const cublasStatus_t status = cublasLtMatmul(
+        handle_.get(), plan.operation.get(), &alpha, g.b, plan.b.get(), g.a, plan.a.get(), &beta, g.c,
+        plan.c.get(), g.c, plan.c.get(), &plan.algorithm, workspace.data, workspace.bytes, stream);
+    check(status == CUBLAS_STATUS_SUCCESS, "cuda: matrix product ", kind, " by ", describe(plan.algorithm),
+          ": ", cublasLtGetStatusString(status), " (", cublasLtGetStatusName(status), ")");
+    return true;
+  }
+
+  std::vector<std::string> lines() {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> lines;
+    for (const auto& [kind, plan] : plans_)
+      if (plan.exists)
+        lines.push_back(concat(kind, ": ", describe(plan.algorithm), " workspace ", plan.workspace));
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  }
+
+ private:
+  Products() {
+    cublasLtHandle_t made = nullptr;
+    GALVAN_CUBLAS_CALL(cublasLtCreate(&made));
+    handle_.reset(made);
+  }
+
+  Plan make_plan(const Kind& kind, const void* bias, size_t workspace_bytes) {
+    const Types types = types_of(kind);
+    Plan plan;
+    cublasLtMatmulDesc_t operation = nullptr;
+    GALVAN_CUBLAS_CALL(cublasLtMatmulDescCreate(&operation, types.compute, types.scale));
+    plan.operation.reset(operation);
+    const auto transposed = [](bool yes) { return static_cast<int32_t>(yes ? CUBLAS_OP_T : CUBLAS_OP_N); };
+    set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, transposed(kind.transpose_b));
+    set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, transposed(kind.transpose_a));
+    if (kind.bias) {  // one number for each of C^T's rows; its address tells the heuristic the alignment
+      set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    }
+    const auto layout = [&](bool transposed, int64_t rows, int64_t columns, int64_t leading, int64_t stride) {
+      return layout_of(types.element, transposed ? columns : rows, transposed ? rows : columns, leading,
+                       kind.batch, stride);
+    };
+    plan.a = layout(kind.transpose_a, kind.m, kind.k, kind.lda, kind.batch_stride_a);
+    plan.b = layout(kind.transpose_b, kind.k, kind.n, kind.ldb, kind.batch_stride_b);
+    plan.c = layout(false, kind.m, kind.n, kind.ldc, kind.batch_stride_c);
+
+    cublasLtMatmulPreference_t made = nullptr;
+    GALVAN_CUBLAS_CALL(cublasLtMatmulPreferenceCreate(&made));
+    const Preference preference(made);
+    set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(workspace_bytes));
+    // Parts of a sum over k are added in the type that they are summed in, not in C's.
+    set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+        static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, kind.alignment_b);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, kind.alignment_a);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, kind.alignment_c);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, kind.alignment_c);
+
+    cublasLtMatmulHeuristicResult_t result{};
+    int results = 0;
+    const cublasStatus_t status =
+        cublasLtMatmulAlgoGetHeuristic(handle_.get(), plan.operation.get(), plan.b.get(), plan.a.get(),
+                                       plan.c.get(), plan.c.get(), preference.get(), 1, &result, &results);
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED) check_cublas(status, "cublasLtMatmulAlgoGetHeuristic");
+    plan.exists = status == CUBLAS_STATUS_SUCCESS && results > 0 && result.state == CUBLAS_STATUS_SUCCESS;
+    plan.algorithm = result.algo;
+    plan.workspace = result.workspaceSize;
+    return plan;
+  }
+
+  std::mutex mutex_;
+  Owned<cublasLtHandle_t, cublasLtDestroy> handle_;
+  std::map<Kind, Plan> plans_;
+};
+
+}  // namespace
+
+void set_tf32(bool on) { use_tf32 = on; }
+bool tf32() { return use_tf32; }
+
+template <class T>
+bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product) {
+  return Products::instance().compute(stream, product);
+}
+template bool cublas_matmul(cudaStream_t, const Gemm<float, float>&);
+template bool cublas_matmul(cudaStream_t, const Gemm<double, double>&);
+template bool cublas_matmul(cudaStream_t, const Gemm<bfloat16, bfloat16>&);
+
+std::vector<std::string> matmul_algorithms() { return Products::instance().lines(); }
+
+}  // namespace galvan

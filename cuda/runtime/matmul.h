@@ -1,0 +1,30 @@
+// Matrix products by cublasLt. What computes a product is chosen by cublasLt's heuristic when its kind (dtype,
+// sizes, leading dimensions, transposes, alignments) first comes, and kept: the same kind is computed by the same
+// algorithm for as long as the program runs.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <string>
+#include <vector>
+
+#include "core/gemm_layout.h"
+
+namespace galvan {
+
+// Whether float products may round their operands to TF32, 10 bits of fraction, which tensor cores multiply.
+// Off at first.
+void set_tf32(bool on);
+bool tf32();
+
+// Puts C = op(A) op(B) [+ C] [+ bias] on the stream, for float, double and bfloat16 (summed in float); m, n, k and
+// batch are positive. False, with nothing done: cublasLt adds no bias to such a product.
+template <class T>
+bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product);
+
+// The algorithms chosen so far, a line each, sorted:
+// "bf16 64x65x128 lda 128 ldb 128 transposed ldc 65 bias aligned 256 2 256 256: algorithm 66 tile 20 stages 35
+// split 1 reduction 0 swizzle 0 custom 0 inner 0 cluster 2 workspace 0"
+std::vector<std::string> matmul_algorithms();
+
+}  // namespace galvan

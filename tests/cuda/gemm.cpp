@@ -1,0 +1,215 @@
+// Matrix products on the card equal the CPU's.
+#include <algorithm>
+#include <string>
+
+#include "cuda/runtime/matmul.h"
+#include "kernel_test.h"
+
+using namespace galvan;
+
+namespace {
+
+struct Case {
+  int64_t m, n, k;
+  bool transpose_a = false, transpose_b = false, bias = false, accumulate = false;
+  int64_t batch = 1;
+  bool shared_a = false, shared_b = false;
+  int64_t padding = 0;  // elements between rows, and between matrices
+};
+
+// Rows of C, and what lies between them, before and after the two products.
+template <class T>
+void check_gemm(Cuda cuda, const Case& t) {
+  CAPTURE(t.m);
+  CAPTURE(t.n);
+  CAPTURE(t.k);
+  CAPTURE(t.transpose_a);
+  CAPTURE(t.transpose_b);
+  CAPTURE(t.bias);
+  CAPTURE(t.accumulate);
+  CAPTURE(t.batch);
+  const int64_t a_rows = t.transpose_a ? t.k : t.m, a_columns = t.transpose_a ? t.m : t.k;
+  const int64_t b_rows = t.transpose_b ? t.n : t.k, b_columns = t.transpose_b ? t.k : t.n;
+  const int64_t lda = a_columns + t.padding, ldb = b_columns + 2 * t.padding, ldc = t.n + 3 * t.padding;
+  const int64_t a_size = a_rows * lda + t.padding, b_size = b_rows * ldb + t.padding,
+                c_size = t.m * ldc + t.padding;
+  Both<T> a(random_values<T>(t.shared_a ? a_size : t.batch * a_size, "a")),
+      b(random_values<T>(t.shared_b ? b_size : t.batch * b_size, "b")), bias(random_values<T>(t.n, "bias")),
+      c(random_values<T>(t.batch * c_size, "c"));
+  const auto both = [&](auto on) {
+    gemm(on, Gemm<T, T>{.m = t.m,
+                        .n = t.n,
+                        .k = t.k,
+                        .a = a.on(on),
+                        .lda = lda,
+                        .transpose_a = t.transpose_a,
+                        .b = b.on(on),
+                        .ldb = ldb,
+                        .transpose_b = t.transpose_b,
+                        .c = c.on(on),
+                        .ldc = ldc,
+                        .bias = bias.on(on, t.bias),
+                        .accumulate = t.accumulate,
+                        .batch = t.batch,
+                        .batch_stride_a = t.shared_a ? 0 : a_size,
+                        .batch_stride_b = t.shared_b ? 0 : b_size,
+                        .batch_stride_c = c_size});
+  };
+  both(Cpu{});
+  both(cuda);
+  c.check(tolerance<T>(t.k + 2));
+}
+
+// y = x w, dense, in floats.
+Gemm<float, float> dense_product(const float* x, const float* w, float* y, int64_t m, int64_t n, int64_t k) {
+  return {.m = m, .n = n, .k = k, .a = x, .lda = k, .b = w, .ldb = n, .c = y, .ldc = n};
+}
+
+bool is_listed(const std::string& part) {
+  const std::vector<std::string> lines = matmul_algorithms();
+  return std::any_of(lines.begin(), lines.end(),
+                     [&](const std::string& line) { return line.find(part) != std::string::npos; });
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("gemm equals the CPU's in odd sizes and all transposes", T, float, double, bfloat16) {
+  const Stream stream;
+  for (const bool transpose_a : {false, true}) {
+    for (const bool transpose_b : {false, true}) {
+      for (const int64_t m : {1, 33}) {
+        for (const int64_t n : {1, 31, 65}) {
+          for (const int64_t k : {1, 32, 257})
+            check_gemm<T>({stream},
+                          {.m = m, .n = n, .k = k, .transpose_a = transpose_a, .transpose_b = transpose_b});
+        }
+      }
+      check_gemm<T>({stream},
+                    {.m = 64, .n = 128, .k = 32, .transpose_a = transpose_a, .transpose_b = transpose_b});
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm adds a bias, adds to C, and keeps to its rows", T, float, double, bfloat16) {
+  const Stream stream;
+  for (const bool bias : {false, true}) {
+    for (const bool accumulate : {false, true}) {
+      for (const int64_t padding : {0, 3, 8}) {
+        for (const bool transpose : {false, true})
+          check_gemm<T>({stream}, {.m = 17,
+                                   .n = 40,
+                                   .k = 24,
+                                   .transpose_a = transpose,
+                                   .transpose_b = !transpose,
+                                   .bias = bias,
+                                   .accumulate = accumulate,
+                                   .padding = padding});
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm in batches", T, float, double, bfloat16) {
+  const Stream stream;
+  for (const bool shared_a : {false, true}) {
+    for (const bool shared_b : {false, true}) {
+      for (const int64_t padding : {0, 5})
+        check_gemm<T>({stream}, {.m = 9,
+                                 .n = 16,
+                                 .k = 33,
+                                 .transpose_b = shared_a,
+                                 .bias = shared_b,
+                                 .accumulate = padding > 0,
+                                 .batch = 5,
+                                 .shared_a = shared_a,
+                                 .shared_b = shared_b,
+                                 .padding = padding});
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm of nothing", T, float, double, bfloat16) {
+  const Stream stream;
+  check_gemm<T>({stream}, {.m = 0, .n = 3, .k = 4});
+  check_gemm<T>({stream}, {.m = 3, .n = 0, .k = 4, .bias = true});
+  check_gemm<T>({stream}, {.m = 3, .n = 4, .k = 5, .batch = 0});
+  for (const bool bias : {false, true}) {
+    for (const bool accumulate : {false, true})
+      check_gemm<T>(
+          {stream},
+          {.m = 3, .n = 5, .k = 0, .bias = bias, .accumulate = accumulate, .batch = 2, .padding = 2});
+  }
+}
+
+TEST_CASE("gemm sees that an address is less aligned than one before") {
+  const Stream stream;
+  const Both<float> x(random_values<float>(64 * 64 + 1, "x")), w(random_values<float>(64 * 64 + 1, "w"));
+  Both<float> y(64 * 64 + 1);
+  for (const int64_t offset : {0, 1}) {
+    const auto both = [&](auto on, const float* x_data, const float* w_data, float* y_data) {
+      gemm(on, dense_product(x_data + offset, w_data + offset, y_data + offset, 64, 64, 64));
+    };
+    both(Cpu{}, x.host.data(), w.host.data(), y.host.data());
+    both(Cuda{stream}, x.device.data(), w.device.data(), y.device.data());
+    y.check(tolerance<float>(64));
+  }
+}
+
+TEST_CASE("Two streams' products do not meet in one workspace") {
+  const Both<float> x(random_values<float>(16 * 1024, "x")), w(random_values<float>(1024 * 16, "w"));
+  const DeviceArray<float> first(16 * 16), second(16 * 16);
+  {
+    const Stream one, other;
+    gemm(Cuda{one}, dense_product(x.device.data(), w.device.data(), first.data(), 16, 16, 1024));
+    gemm(Cuda{other}, dense_product(x.device.data(), w.device.data(), second.data(), 16, 16, 1024));
+  }
+  CHECK(first.values() == second.values());
+}
+
+TEST_CASE("gemm in a captured graph gives the bits of the call") {
+  const Stream stream;
+  const Both<float> x(random_values<float>(33 * 40, "x")), w(random_values<float>(40 * 65, "w"));
+  const DeviceArray<float> eager(33 * 65), replayed(33 * 65);
+  const auto product = [&](const DeviceArray<float>& y) {
+    gemm(Cuda{stream}, dense_product(x.device.data(), w.device.data(), y.data(), 33, 65, 40));
+  };
+  product(eager);
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  GALVAN_CUDA_CALL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  product(replayed);
+  GALVAN_CUDA_CALL(cudaStreamEndCapture(stream, &graph));
+  GALVAN_CUDA_CALL(cudaGraphInstantiate(&exec, graph, 0));
+  GALVAN_CUDA_CALL(cudaGraphLaunch(exec, stream));
+  stream.synchronize();
+  CHECK(eager.values() == replayed.values());
+  GALVAN_CUDA_CALL(cudaGraphExecDestroy(exec));
+  GALVAN_CUDA_CALL(cudaGraphDestroy(graph));
+}
+
+TEST_CASE("A stream's first product cannot be captured") {
+  const Stream stream;
+  const DeviceArray<float> x(4), y(4);
+  GALVAN_CUDA_CALL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  CHECK_THROWS_WITH_AS(
+      gemm(Cuda{stream}, dense_product(x.data(), x.data(), y.data(), 2, 2, 2)),
+      "cuda: a stream's first matrix product allocates memory, so it cannot be captured: run "
+      "the work once before",
+      Error);
+  cudaGraph_t graph = nullptr;
+  GALVAN_CUDA_CALL(cudaStreamEndCapture(stream, &graph));
+  GALVAN_CUDA_CALL(cudaGraphDestroy(graph));
+}
+
+TEST_CASE("The algorithms are listed, TF32 only where it is asked for") {
+  const Stream stream;
+  const DeviceArray<float> x(21 * 22), w(22 * 23), y(21 * 23);
+  const auto product = [&] { gemm(Cuda{stream}, dense_product(x.data(), w.data(), y.data(), 21, 23, 22)); };
+  product();
+  CHECK(is_listed("f32 21x23x22 lda 22 ldb 23 ldc 23 aligned 256 256 256 256: algorithm "));
+  CHECK_FALSE(is_listed("(tf32)"));
+  set_tf32(true);
+  product();
+  set_tf32(false);
+  CHECK(is_listed("f32 (tf32) 21x23x22 lda 22 ldb 23 ldc 23 aligned 256 256 256 256: algorithm "));
+}
