@@ -5,6 +5,9 @@
 //   GALVAN_SHARED(float[32][33], tile);                          for __shared__ float tile[32][33];
 //   float* rows = dynamic_shared<float>();                       for extern __shared__ float rows[];
 //
+// And one_access(p, bytes) says that what follows is one instruction's access to these bytes, which a host compiler
+// may cut into several: for the simulator's counts (cuda/sim/counts.h), nothing elsewhere.
+//
 // Everything in PTX (cp.async, ldmatrix, mma) stands in cuda/ptx.h, with a simulated body beside each.
 #pragma once
 
@@ -32,10 +35,17 @@ T* dynamic_shared() {
   return static_cast<T*>(sim::Block::current()->dynamic_shared());
 }
 
+#ifdef GALVAN_SIM_CHECK
+using sim::one_access;
+#else
+inline void one_access(const void*, size_t) {}
+#endif
+
 #define GALVAN_SHARED(type, name)                                                                          \
   static constexpr char name##_key = 0;                                                                    \
   auto& name = *static_cast<::galvan::SharedType<type>*>(::galvan::sim::Block::current()->shared_variable( \
-      &name##_key, sizeof(::galvan::SharedType<type>), alignof(::galvan::SharedType<type>)))
+      &name##_key, sizeof(::galvan::SharedType<type>), alignof(::galvan::SharedType<type>),                \
+      ::galvan::sim::Place::current()))
 
 #else
 
@@ -55,6 +65,8 @@ __device__ T* dynamic_shared() {
   extern __shared__ __align__(16) unsigned char galvan_dynamic_shared[];
   return reinterpret_cast<T*>(galvan_dynamic_shared);
 }
+
+__device__ inline void one_access(const void*, size_t) {}
 
 #define GALVAN_SHARED(type, name) __shared__ ::galvan::SharedType<type> name
 

@@ -18,7 +18,7 @@
 //                              ("Matrix fragments for mma.m16n8k16 with floating point type"):
 //                                a = | a[0] a[2] |   b^T = | b0 b1 |   d = | d[0] d[1] |  lane l's pair of d
 //                                    | a[1] a[3] |                         | d[2] d[3] |  in row l / 4 (+ 8)
-// pack_bf16(low, high)         both rounded to nearest, ties to even
+// pack_bf16(low, high)         both rounded to nearest, ties to even; NaN is 0x7fff
 #pragma once
 
 #include "core/dtype.h"

@@ -1,13 +1,13 @@
 #include "cuda/sim/block.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <bit>
 #include <cstring>
 #include <numeric>
 #include <random>
 
 #include "cuda/sim/device.h"
-#include "cuda/sim/source_line.h"
+#include "cuda/sim/skip.h"
 #include "cuda/sim/watch.h"
 
 namespace galvan::sim {
@@ -15,13 +15,6 @@ namespace {
 
 thread_local Block* current_block = nullptr;
 ThreadOrder thread_order;
-
-// GALVAN_SIM_SKIP=FILE:LINE in the environment: the barrier or wait of that line is passed as if it were not
-// there. What a checked run then finds shows what it is for.
-bool is_skipped(const Place& where) {
-  static const char* const wanted = std::getenv("GALVAN_SIM_SKIP");
-  return wanted && where.text() == wanted;
-}
 
 // What shared memory holds before a kernel has written it: as floats and as doubles these bytes are NaN.
 constexpr int kPoison = 0xff;
@@ -65,7 +58,7 @@ void Block::run(const Launch& launch, uint3 index, FunctionRef<void()> body) {
     Thread& thread = threads_[static_cast<size_t>(t)];
     thread.state = State::unstarted;
     thread.fiber = nullptr;
-    thread.warp_epoch = 0;
+    thread.warp_epoch = thread.meetings = 0;
     thread.copies.clear();
     thread.groups.clear();
   }
@@ -179,6 +172,7 @@ int Block::barrier(Barrier kind, int predicate, const Place& where) {
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   thread.state = State::at_barrier;
   thread.where = where;
+  ++thread.meetings;
   thread.barrier = kind;
   thread.value = predicate;
   ++waiting_;
@@ -216,6 +210,7 @@ void Block::release_barrier() {
   }
   waiting_ = 0;
   ++block_epoch_;
+  if (launch_->watch) launch_->watch->barrier();
 }
 
 unsigned Block::lanes_of_warp() const {
@@ -230,6 +225,7 @@ void Block::warp_barrier(unsigned mask, const Place& where) {
   warp_operation("__syncwarp", mask & lanes, &mask, nullptr,
                  where);  // lanes that are not there need not come
   if ((mask & lanes) == lanes) ++threads_[static_cast<size_t>(thread_)].warp_epoch;
+  if (launch_->watch && lane() == std::countr_zero(mask & lanes)) launch_->watch->warp_barrier();
 }
 
 int Block::lane() const { return thread_ % kWarpSize; }
@@ -240,6 +236,7 @@ void Block::warp_operation(const char* name, unsigned mask, void* mine, Resolve 
   Thread& thread = threads_[static_cast<size_t>(thread_)];
   if (!(mask >> lane & 1u))
     error(concat(name, " with a mask that leaves out the calling lane, ", lane), where);
+  ++thread.meetings;
   thread.where = where;
   thread.operation = name;
   thread.mask = mask;
@@ -278,7 +275,7 @@ void Block::warp_operation(const char* name, unsigned mask, void* mine, Resolve 
     if (lanes[l]) threads_[static_cast<size_t>(warp + l)].state = State::ready;
 }
 
-void* Block::shared_variable(const void* key, size_t bytes, size_t alignment) {
+void* Block::shared_variable(const void* key, size_t bytes, size_t alignment, const Place& where) {
   const OutsideKernel outside;
   for (const SharedVariable& variable : shared_variables_)
     if (variable.key == key) return shared_.data() + variable.offset;
@@ -287,9 +284,9 @@ void* Block::shared_variable(const void* key, size_t bytes, size_t alignment) {
   static_bytes_used_ += bytes;
   const size_t dynamic = launch_->dynamic_shared_bytes;
   if (static_bytes_used_ > kStaticSharedLimit || dynamic + static_bytes_used_ > kSharedLimit)
-    error_at(concat("uses ", static_bytes_used_, " bytes of static and ", dynamic,
-                    " of dynamic shared memory, of ", kStaticSharedLimit, " and ", kSharedLimit, " in all"),
-             "");
+    error(concat("uses ", static_bytes_used_, " bytes of static and ", dynamic,
+                 " of dynamic shared memory, of ", kStaticSharedLimit, " and ", kSharedLimit, " in all"),
+          where);
   static_shared_end_ = offset + bytes;
   shared_variables_.push_back({key, offset});
   std::memset(shared_.data() + offset, kPoison, bytes);

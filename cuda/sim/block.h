@@ -71,7 +71,7 @@ class Block {
   // Waits until the lanes in `mask` are at this same place, then one of them calls resolve.
   void warp_operation(const char* name, unsigned mask, void* mine, Resolve resolve, const Place& where);
   // The block's memory for the __shared__ variable that `key` stands for.
-  void* shared_variable(const void* key, size_t bytes, size_t alignment);
+  void* shared_variable(const void* key, size_t bytes, size_t alignment, const Place& where);
   void* dynamic_shared();
   // cp.async: the copy lands at the wait for its group, as late as the rules allow.
   void async_copy(void* to, const void* from, size_t bytes, size_t bytes_read);
@@ -86,6 +86,9 @@ class Block {
   // How many barriers of the block, and __syncwarps of all its lanes since, the calling thread has passed: what
   // orders two accesses of threads of one block.
   uint32_t block_epoch() const { return block_epoch_; }
+  // How often it has met other threads, at barriers and in warp operations.
+  uint32_t meetings() const { return threads_[static_cast<size_t>(thread_)].meetings; }
+  int threads() const { return count_; }
   uint32_t warp_epoch() const { return threads_[static_cast<size_t>(thread_)].warp_epoch; }
   // Whether the address is on the calling thread's stack, on one of the others', in the block's shared memory.
   bool owns_stack(const void* address) const {
@@ -113,7 +116,7 @@ class Block {
     const char* operation = nullptr;
     unsigned mask = 0;
     void* mine = nullptr;
-    uint32_t warp_epoch = 0;
+    uint32_t warp_epoch = 0, meetings = 0;
     std::vector<AsyncCopy> copies;
     std::vector<size_t> groups;  // for each committed group, how many of `copies` there are up to its end
   };

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cuda/sim/block.h"
+#include "cuda/sim/counter.h"
 #include "cuda/sim/device.h"
 #include "cuda/sim/memory.h"
 #include "cuda/sim/races.h"
@@ -66,12 +67,14 @@ class Checker final : public Watch {
     } const at_the_end;
     rewind_.begin();
     operation_ = races_.begin(operation);
+    counting_.begin(operation);
     for (int i = 0; i < orders_; ++i) {
       again_ = i > 0;
       if (again_) rewind_.back_to_the_start();
       const Order order = order_number(i);
       set_thread_order(order.order);
       run_blocks();
+      counting_.end();
       if (const char* differs = rewind_.difference()) fail_for_order(operation, order.name, differs);
     }
   }
@@ -82,7 +85,11 @@ class Checker final : public Watch {
     std::memset(shared_.states(), 0, shared_end_);
     std::memset(shared_.states(), Shadow::allocated, dynamic);
     shared_end_ = dynamic;
+    counting_.begin_block(shared_base_);
   }
+
+  void barrier() override { counting_.barrier(); }
+  void warp_barrier() override { counting_.warp_barrier(); }
 
   void shared_variable(const void* address, size_t bytes) override {
     const size_t offset = shared_offset(address);
@@ -91,20 +98,12 @@ class Checker final : public Watch {
   }
 
   void access(const void* address, size_t bytes, Access kind, const void* code) override {
-    if (again_) return access_again(address, bytes, kind);
-    Block& block = *Block::current();
-    if (block.owns_stack(address)) return;
-    if (block.in_shared(address)) {
-      touch(shared_, shared_offset(address), address, bytes, kind, code);
-    } else if (is_device_address(address)) {
-      if (kind != Access::read) rewind_.will_write(device_offset(address), bytes);
-      touch(global_, device_offset(address), address, bytes, kind, code);
-    } else if (kind != Access::read || !is_readable(address)) {
-      block.error_at(
-          concat(verb(kind), " ", bytes, " bytes at ", address, ", which is ",
-                 block.others_own_stack(address) ? "another thread's variable" : "the host's memory"),
-          source_line(code));
-    }
+    counting_.access(address, bytes, kind, code);
+    check_access(address, bytes, kind, code);
+  }
+
+  void one_access(const void* address, size_t bytes, const void* code) override {
+    counting_.one_access(address, bytes, code);
   }
 
   void async_copy_issued(const void* to, const void* from, size_t bytes, size_t bytes_read,
@@ -128,7 +127,7 @@ class Checker final : public Watch {
     if (again_) return;
     uint8_t* const states = shared_.states() + shared_offset(to);
     for (size_t i = 0; i < bytes; ++i) states[i] &= static_cast<uint8_t>(~Shadow::in_flight);
-    access(to, bytes, Access::write, code);
+    check_access(to, bytes, Access::write, code);
   }
 
   void copy(const Operation& operation, void* to, const void* from, size_t bytes) override {
@@ -174,6 +173,23 @@ class Checker final : public Watch {
  private:
   size_t shared_offset(const void* address) const {
     return static_cast<size_t>(static_cast<const char*>(address) - shared_base_);
+  }
+
+  void check_access(const void* address, size_t bytes, Access kind, const void* code) {
+    if (again_) return access_again(address, bytes, kind);
+    Block& block = *Block::current();
+    if (block.owns_stack(address)) return;
+    if (block.in_shared(address)) {
+      touch(shared_, shared_offset(address), address, bytes, kind, code);
+    } else if (is_device_address(address)) {
+      if (kind != Access::read) rewind_.will_write(device_offset(address), bytes);
+      touch(global_, device_offset(address), address, bytes, kind, code);
+    } else if (kind != Access::read || !is_readable(address)) {
+      block.error_at(
+          concat(verb(kind), " ", bytes, " bytes at ", address, ", which is ",
+                 block.others_own_stack(address) ? "another thread's variable" : "the host's memory"),
+          source_line(code));
+    }
   }
 
   Record record(Access kind, const void* code) const {
@@ -280,6 +296,7 @@ class Checker final : public Watch {
   }
 
   int orders_;
+  Counting& counting_ = Counting::of_launches();
   bool again_ = false;  // the launch has run in one order
   char* base_;
   Shadow global_, shared_;
@@ -291,10 +308,9 @@ class Checker final : public Watch {
 };
 
 void report_leaks() {
-  const size_t blocks = device_blocks_in_use();
-  if (blocks == 0) return;
-  std::fprintf(stderr, "simulator: %zu blocks of the card's memory, %zu bytes in all, have not been freed\n",
-               blocks, device_bytes_in_use());
+  const std::string unfreed = unfreed_memory();
+  if (unfreed.empty()) return;
+  std::fputs(unfreed.c_str(), stderr);
   std::fflush(nullptr);
   std::_Exit(EXIT_FAILURE);
 }

@@ -89,12 +89,39 @@ T shuffle(const char* name, unsigned mask, T value, int source, int lane, int wi
 
 inline int lane_of_thread() { return Block::current()->lane(); }
 
-// What a lane brings to a vote or a reduction.
+// What a lane brings to a vote.
 template <class T>
 struct Vote {
   T value;
   unsigned ballot;
 };
+
+template <class T>
+struct Reduction {
+  T value;
+  T (*combine)(T, T);
+};
+
+// What `combine` makes of the values of the lanes in the mask.
+template <class T>
+T reduce(const char* name, unsigned mask, T value, T (*combine)(T, T), const Place& where) {
+  static_assert(std::is_same_v<T, int> || std::is_same_v<T, unsigned>);
+  Reduction<T> mine{value, combine};
+  const auto resolve = [](void* const* lanes) {
+    const Reduction<T>* total = nullptr;
+    T result{};
+    for (int l = 0; l < kWarpSize; ++l) {
+      const auto* const lane = static_cast<const Reduction<T>*>(lanes[l]);
+      if (!lane) continue;
+      result = total ? lane->combine(result, lane->value) : lane->value;
+      total = lane;
+    }
+    for (int l = 0; l < kWarpSize; ++l)
+      if (lanes[l]) static_cast<Reduction<T>*>(lanes[l])->value = result;
+  };
+  Block::current()->warp_operation(name, mask, &mine, resolve, where);
+  return mine.value;
+}
 
 }  // namespace galvan::sim
 
@@ -146,6 +173,35 @@ inline int __any_sync(unsigned mask, int predicate, const Place& where = Place::
 }
 inline int __all_sync(unsigned mask, int predicate, const Place& where = Place::current()) {
   return __ballot_sync(mask, predicate, where) == mask;
+}
+template <class T>
+T __reduce_add_sync(unsigned mask, T value, const Place& where = Place::current()) {
+  const auto add = [](T a, T b) {
+    return static_cast<T>(static_cast<unsigned>(a) + static_cast<unsigned>(b));
+  };
+  return galvan::sim::reduce<T>("__reduce_add_sync", mask, value, add, where);
+}
+template <class T>
+T __reduce_min_sync(unsigned mask, T value, const Place& where = Place::current()) {
+  return galvan::sim::reduce<T>(
+      "__reduce_min_sync", mask, value, [](T a, T b) { return a < b ? a : b; }, where);
+}
+template <class T>
+T __reduce_max_sync(unsigned mask, T value, const Place& where = Place::current()) {
+  return galvan::sim::reduce<T>(
+      "__reduce_max_sync", mask, value, [](T a, T b) { return a < b ? b : a; }, where);
+}
+inline unsigned __reduce_and_sync(unsigned mask, unsigned value, const Place& where = Place::current()) {
+  return galvan::sim::reduce<unsigned>(
+      "__reduce_and_sync", mask, value, [](unsigned a, unsigned b) { return a & b; }, where);
+}
+inline unsigned __reduce_or_sync(unsigned mask, unsigned value, const Place& where = Place::current()) {
+  return galvan::sim::reduce<unsigned>(
+      "__reduce_or_sync", mask, value, [](unsigned a, unsigned b) { return a | b; }, where);
+}
+inline unsigned __reduce_xor_sync(unsigned mask, unsigned value, const Place& where = Place::current()) {
+  return galvan::sim::reduce<unsigned>(
+      "__reduce_xor_sync", mask, value, [](unsigned a, unsigned b) { return a ^ b; }, where);
 }
 inline unsigned __activemask() = delete;  // says nothing that a program may rely on
 

@@ -2,12 +2,14 @@
 
 #include <sys/mman.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
 
 #include "core/check.h"
+#include "cuda/sim/source_line.h"
 #include "cuda/sim/watch.h"
 
 namespace galvan::sim {
@@ -18,6 +20,7 @@ constexpr size_t kFreedBlocksKept = 256;
 
 struct Held {
   size_t bytes;
+  const void* code;
   bool freed = false;
 };
 
@@ -26,6 +29,7 @@ struct Memory {
   char* base;
   std::map<size_t, Held> blocks;  // by offset
   std::deque<size_t> freed;       // offsets, the oldest first
+  std::map<void*, Held> pinned;
   size_t in_use = 0;
 
   Memory() {
@@ -45,7 +49,7 @@ size_t rounded(size_t bytes) { return (bytes + kGapBytes - 1) / kGapBytes * kGap
 
 }  // namespace
 
-void* allocate_device(size_t bytes) {
+void* allocate_device(size_t bytes, const void* code) {
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
   // The first gap that is wide enough.
@@ -55,7 +59,7 @@ void* allocate_device(size_t bytes) {
     offset = begin + rounded(held.bytes) + kGapBytes;
   }
   if (bytes > kDeviceMemoryBytes || offset + rounded(bytes) + kGapBytes > kDeviceMemoryBytes) return nullptr;
-  m.blocks[offset] = {bytes};
+  m.blocks[offset] = {bytes, code};
   m.in_use += bytes;
   std::memset(m.base + offset, 0xff, bytes);
   if (Watch* watch = watching()) watch->allocated(m.base + offset, bytes);
@@ -85,9 +89,30 @@ bool free_device(void* pointer) {
   return true;
 }
 
-size_t device_blocks_in_use() {
+void* allocate_pinned(size_t bytes, const void* code) {
+  void* const pointer = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   const std::lock_guard lock(memory().mutex);
-  return memory().blocks.size() - memory().freed.size();
+  if (pointer) memory().pinned[pointer] = {bytes, code};
+  return pointer;
+}
+
+void free_pinned(void* pointer) {
+  const std::lock_guard lock(memory().mutex);
+  memory().pinned.erase(pointer);
+  std::free(pointer);
+}
+
+std::string unfreed_memory() {
+  const std::lock_guard lock(memory().mutex);
+  std::string lines;
+  const auto add = [&](const Held& held, const char* where) {
+    lines += concat("simulator: ", held.bytes, " bytes of ", where, ", asked for at ", source_line(held.code),
+                    ", have not been freed\n");
+  };
+  for (const auto& [offset, held] : memory().blocks)
+    if (!held.freed) add(held, "the card's memory");
+  for (const auto& [pointer, held] : memory().pinned) add(held, "pinned memory");
+  return lines;
 }
 
 size_t device_bytes_in_use() {

@@ -10,12 +10,17 @@ namespace galvan::sim {
 inline constexpr size_t kDeviceMemoryBytes = size_t{4} << 30;
 inline constexpr size_t kGapBytes = 256;
 
-// Null when there is no room. Contents: bytes that as floats are NaN.
-void* allocate_device(size_t bytes);
+// Null when there is no room. Contents: bytes that as floats are NaN. `code`: who asks, in the program.
+void* allocate_device(size_t bytes, const void* code);
 // False: no such block.
 bool free_device(void* pointer);
-size_t device_blocks_in_use();
 size_t device_bytes_in_use();
+// Pinned memory of the host, likewise.
+void* allocate_pinned(size_t bytes, const void* code);
+void free_pinned(void* pointer);
+
+// A line for each block of either that has not been freed: "... asked for at tests/sim/block.cpp:42 ...".
+std::string unfreed_memory();
 
 // Whether [address, address + bytes) lies in one block; else `what` says where it does lie: "12 bytes past the
 // end of a block of 400".

@@ -35,6 +35,9 @@ template <bool kTransposed>
 __forceinline__ void ldmatrix(const char* name, uint32_t (&r)[4], const bfloat16* row, const Place& where) {
   check_aligned(name, row, 16, where);
   MatrixLoad mine;
+#ifdef GALVAN_SIM_CHECK
+  one_access(row, sizeof mine.row);
+#endif
   std::memcpy(mine.row, row, sizeof mine.row);
   const auto resolve = [](void* const* lanes) {
     for (int l = 0; l < kWarpSize; ++l)
@@ -109,7 +112,10 @@ inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uin
 }
 
 inline uint32_t pack_bf16(float low, float high) {
-  return bfloat16(low).bits | static_cast<uint32_t>(bfloat16(high).bits) << 16;
+  const auto bits = [](float x) -> uint32_t {
+    return x == x ? bfloat16(x).bits : 0x7fff;
+  };  // one NaN for all
+  return bits(low) | bits(high) << 16;
 }
 
 }  // namespace galvan

@@ -15,6 +15,7 @@
 #include "core/parallel.h"
 #include "cuda/sim/block.h"
 #include "cuda/sim/launch.h"
+#include "cuda/sim/limits.h"
 #include "cuda/sim/memory.h"
 #include "cuda/sim/watch.h"
 
@@ -179,14 +180,8 @@ std::string short_kernel_name(std::string_view pretty_function) {
 
 void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> body) {
   const std::lock_guard lock(the_lock);
-  const uint64_t threads = uint64_t{launch.block.x} * launch.block.y * launch.block.z;
+  check_limits(launch, register_table());
   const uint64_t blocks = uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
-  const bool fits = threads >= 1 && threads <= 1024 && launch.block.z <= 64 && blocks >= 1 &&
-                    launch.grid.x <= 0x7fffffffu && launch.grid.y <= 65535 && launch.grid.z <= 65535 &&
-                    launch.dynamic_shared_bytes <= kSharedLimit;
-  check(fits, launch.kernel, ": cannot be launched as (", launch.grid.x, ",", launch.grid.y, ",",
-        launch.grid.z, ") blocks of (", launch.block.x, ",", launch.block.y, ",", launch.block.z,
-        ") threads with ", launch.dynamic_shared_bytes, " bytes of shared memory");
   Launch watched = launch;
   watched.watch = watching();
   append(stream, [launch = watched, blocks, body = std::move(body)](Operation operation) {
@@ -358,7 +353,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 // --- memory ---
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
-  *pointer = bytes == 0 ? nullptr : galvan::sim::allocate_device(bytes);
+  *pointer = bytes == 0 ? nullptr : galvan::sim::allocate_device(bytes, __builtin_return_address(0));
   return set(*pointer || bytes == 0 ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void* pointer) {
@@ -367,11 +362,11 @@ cudaError_t cudaFree(void* pointer) {
   return set(galvan::sim::free_device(pointer) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
-  *pointer = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  *pointer = galvan::sim::allocate_pinned(bytes, __builtin_return_address(0));
   return set(*pointer ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFreeHost(void* pointer) {
-  std::free(pointer);
+  galvan::sim::free_pinned(pointer);
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
@@ -494,7 +489,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
   *exec = new CUgraphExec_st{graph->nodes};
   return cudaSuccess;
 }
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, void*, size_t* count) {
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
   *count = graph->nodes.size();
   return cudaSuccess;
 }

@@ -32,6 +32,12 @@ void call_library(const Operation& operation, const std::vector<Rows>& reads,
   if (watching()) watching()->library_call(operation, reads, writes);
 }
 
+void one_access(const void* address, size_t bytes) {
+  if (!in_kernel_code) return;
+  const OutsideKernel outside;
+  watching()->one_access(address, bytes, __builtin_return_address(0));
+}
+
 void atomic_access(const void* address, size_t bytes) {
   if (!in_kernel_code) return;
   const OutsideKernel outside;

@@ -47,8 +47,14 @@ class Watch {
   virtual void begin_block(uint64_t index, const void* shared, size_t dynamic) = 0;
   virtual void shared_variable(const void* address, size_t bytes) = 0;
 
+  // All threads of the block have come to a barrier; a warp's to a __syncwarp.
+  virtual void barrier() = 0;
+  virtual void warp_barrier() = 0;
+
   // Of the thread that has its turn, before it happens; `code` is where in the program.
   virtual void access(const void* address, size_t bytes, Access kind, const void* code) = 0;
+  // What follows is one instruction's access to these bytes, however the compiler cuts it.
+  virtual void one_access(const void* address, size_t bytes, const void* code) = 0;
   // A copy by cp.async, when it is asked for and when it happens.
   virtual void async_copy_issued(const void* to, const void* from, size_t bytes, size_t bytes_read,
                                  const void* code) = 0;
@@ -100,6 +106,8 @@ class OutsideKernel {
 void call_library(const Operation& operation, const std::vector<Rows>& reads,
                   const std::vector<Rows>& writes);
 
+// Before a kernel's accesses to `bytes` bytes that on a card are one instruction.
+void one_access(const void* address, size_t bytes);
 // A kernel's atomic operation on `bytes` bytes, before it happens.
 void atomic_access(const void* address, size_t bytes);
 

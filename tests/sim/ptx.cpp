@@ -132,4 +132,5 @@ TEST_CASE("cp.async lands at the wait for its group, with zeros for what is not 
 TEST_CASE("pack_bf16 rounds, and puts its first number low") {
   CHECK(pack_bf16(1.0f, -2.0f) == 0xc0003f80u);
   CHECK(pack_bf16(1.00390625f, 0.0f) == 0x3f80u);  // a tie, to even
+  CHECK(pack_bf16(-NAN, INFINITY) == 0x7f807fffu);
 }
