@@ -10,6 +10,7 @@
 //          rows end at the last key that their last row sees
 #include "core/cpu/attention_head.h"
 
+#include "core/cpu/simd/transpose.h"
 #include "core/cpu/simd/vec.h"
 #include "core/exp.h"
 
@@ -86,23 +87,6 @@ GALVAN_INLINE void product_rows(int64_t rows, int64_t depth, const float* a, int
 
 // --- rows in and out
 
-// kL elements at p, widened; v rounded to kL elements at p.
-GALVAN_INLINE V load_wide(const float* p) { return load(p); }
-GALVAN_INLINE void store_narrow(float* p, V v) { store(p, v); }
-
-typedef uint16_t Halves __attribute__((vector_size(kL * 2)));
-GALVAN_INLINE V load_wide(const bfloat16* p) {
-  Halves bits;
-  __builtin_memcpy(&bits, &p->bits, sizeof(bits));
-  return bits_as<float>(__builtin_convertvector(bits, Vec<uint32_t>) << 16);
-}
-GALVAN_INLINE void store_narrow(bfloat16* p, V v) {
-  const Vec<uint32_t> u = bits_as<uint32_t>(v);
-  const Vec<uint32_t> rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;  // to nearest, ties to even
-  const Halves bits = __builtin_convertvector(select(v == v, rounded, (u >> 16) | 0x40u), Halves);
-  __builtin_memcpy(&p->bits, &bits, sizeof(bits));
-}
-
 // A head's rows are short and far apart, which the processor does not fetch ahead by itself.
 constexpr int64_t kRowsAhead = 8;
 
@@ -113,12 +97,12 @@ void load_rows(const T* from, int64_t stride, int64_t n, int64_t D, int64_t widt
     int64_t d = 0;
     for (; d + kL <= D; d += kL) {
       __builtin_prefetch(from + kRowsAhead * stride + d);
-      store(to + d, load_wide(from + d));
+      store(to + d, load_as<float>(from + d));
     }
     if (d == D) continue;
     T tail[kL] = {};
     __builtin_memcpy(static_cast<void*>(tail), from + d, (D - d) * sizeof(T));
-    store(to + d, load_wide(tail));
+    store(to + d, load_as<float>(tail));
   }
 }
 
@@ -129,25 +113,12 @@ void store_rows(const float* from, int64_t n, int64_t D, int64_t width, float fa
     int64_t d = 0;
     for (; d + kL <= D; d += kL) {
       __builtin_prefetch(to + kRowsAhead * stride + d, 1);
-      store_narrow(to + d, load(from + d) * factor);
+      store_as(to + d, load(from + d) * factor);
     }
     if (d == D) continue;
     T tail[kL];
-    store_narrow(tail, load(from + d) * factor);
+    store_as(tail, load(from + d) * factor);
     __builtin_memcpy(static_cast<void*>(to + d), tail, (D - d) * sizeof(T));
-  }
-}
-
-// One stage of a transposition: exchanges the off-diagonal kHalf x kHalf blocks of each 2 kHalf x 2 kHalf
-// one.
-template <int kHalf, int... I>
-GALVAN_INLINE void exchange(V (&rows)[kL], std::integer_sequence<int, I...>) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kL; ++i) {
-    if (i & kHalf) continue;
-    const V a = rows[i], b = rows[i + kHalf];
-    rows[i] = __builtin_shufflevector(a, b, (I & kHalf ? I - kHalf + kL : I)...);
-    rows[i + kHalf] = __builtin_shufflevector(a, b, (I & kHalf ? I + kL : I + kHalf)...);
   }
 }
 
@@ -157,10 +128,7 @@ GALVAN_INLINE void transpose_block(const float* from, int64_t from_row, float fa
   V rows[kL];
 #pragma GCC unroll 16
   for (int i = 0; i < kL; ++i) rows[i] = load(from + i * from_row) * factor;
-  exchange<1>(rows, LanesOf<V>{});
-  exchange<2>(rows, LanesOf<V>{});
-  if constexpr (kL > 4) exchange<4>(rows, LanesOf<V>{});
-  if constexpr (kL > 8) exchange<8>(rows, LanesOf<V>{});
+  transpose(rows);
 #pragma GCC unroll 16
   for (int i = 0; i < kL; ++i) store(to + i * to_row, rows[i]);
 }
