@@ -124,6 +124,11 @@ void attention_backward(Context, const AttentionSizes& sizes, HeadRows<const T> 
                         HeadRows<const T> v, HeadRows<const T> y, HeadRows<const T> dy, const Acc<T>* lse,
                         HeadRows<T> dq, HeadRows<T> dk, HeadRows<T> dv);
 
+// --- sampling ---
+// drawn: one number (core/sampling_rule.h)
+template <class T>
+void sample(Context, const SamplingRule& rule, const T* logits, int64_t classes, int32_t* drawn);
+
 // --- optimizers ---
 template <class T>
 void sgd_update(Context, const UpdatePiece<T>& piece, const SgdCoefficients& c);

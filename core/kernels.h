@@ -8,6 +8,7 @@
 #include "core/dispatch.h"
 #include "core/gemm_layout.h"
 #include "core/head_layout.h"
+#include "core/sampling_rule.h"
 
 namespace galvan {
 

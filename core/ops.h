@@ -162,6 +162,17 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOpt
 // The same, read from one packed projection: qkv [B, T, (H + 2 G) D] -> [B, T, H D].
 Tensor packed_attention(const Tensor& qkv, int64_t heads, int64_t kv_heads, AttentionOptions options = {});
 
+// --- sampling ---
+struct Sampling {
+  double temperature = 1.0;  // logits are divided by it: below 1 safer, above 1 wilder; 0: the largest logit
+  int64_t top_k = 0;         // draw among the k likeliest; 0: among all
+  double top_p = 1.0;  // of those, among the likeliest that together reach probability p (Holtzman et al.,
+                       // arXiv:1904.09751)
+};
+// The index (i32, a scalar) drawn from logits [V], the same on every device, for a random number, random / 2^64 in
+// [0, 1). Where a logit is NaN it is -1, where the largest is infinite -2. No gradient.
+Tensor sample(const Tensor& logits, const Sampling& from, uint64_t random);
+
 // --- which op takes which dtype ---
 struct OpTypes {
   std::string_view op;
@@ -221,6 +232,7 @@ inline constexpr OpTypes kOpTypes[] = {
     {"dropout", kFloating},
     {"rope", kFloating},
     {"attention", kFloating},
+    {"sample", kFloating},
     {"optimizer", kFloating},
 };
 

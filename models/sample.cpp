@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "core/autograd.h"
 #include "core/check.h"
+#include "core/ops.h"
+#include "core/sampling_rule.h"
 
 namespace galvan {
 namespace {
@@ -25,38 +26,6 @@ void validate(const SampleOptions& o) {
         " is not 0 or more");
   check(o.top_k >= 0, "sample: top_k ", o.top_k, " is negative");
   check(o.top_p > 0 && o.top_p <= 1, "sample: top_p ", o.top_p, " is not in (0, 1]");
-}
-
-int32_t choose_token(std::span<const double> logits, const SampleOptions& options, double u) {
-  check(!logits.empty(), "sample: no logits");
-  std::vector<int32_t> order(logits.size());  // likeliest first, the smaller id first among equals
-  std::iota(order.begin(), order.end(), 0);
-  for (double logit : logits) check(!std::isnan(logit), "sample: the model's logits hold NaN");
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
-  const double best = logits[order[0]];
-  check(std::isfinite(best), "sample: the model's largest logit is ", best);
-  if (options.temperature == 0 || options.top_k == 1) return order[0];
-
-  if (options.top_k > 0 && options.top_k < static_cast<int64_t>(order.size()))
-    order.resize(static_cast<size_t>(options.top_k));
-  std::vector<double> weights(order.size());
-  for (size_t i = 0; i < order.size(); ++i)
-    weights[i] = std::exp((logits[order[i]] - best) / options.temperature);
-  double total = std::accumulate(weights.begin(), weights.end(), 0.0);
-  if (options.top_p < 1) {
-    double reached = 0;
-    size_t kept = 0;
-    while (kept < weights.size() && reached < options.top_p * total) reached += weights[kept++];
-    weights.resize(kept);
-    total = reached;
-  }
-  while (weights.back() == 0) weights.pop_back();
-  double left = u * total;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    left -= weights[i];
-    if (left < 0) return order[i];
-  }
-  return order[weights.size() - 1];
 }
 
 std::string generate(const Transformer& model, const Tokenizer& tokenizer, const std::string& prompt,
@@ -83,11 +52,16 @@ std::string generate(const Transformer& model, const Tokenizer& tokenizer, const
   for (int64_t i = 0; i < options.tokens; ++i) {
     const std::vector<int32_t> next(window.end() - static_cast<int64_t>(fresh), window.end());
     const Tensor logits = model.next_logits(Tensor::from(next, {1, static_cast<int64_t>(fresh)}), cache);
-    std::vector<double> row = logits.to_vector();
-    row.resize(static_cast<size_t>(
-        std::min(tokenizer.vocab_size(), logits.size(1))));  // ids of no token are never drawn
+    const int64_t tokens =
+        std::min(tokenizer.vocab_size(), logits.size(1));  // ids of no token are never drawn
     const Philox4 words = random.words(static_cast<uint64_t>(i));
-    const int32_t token = choose_token(row, options, (words[0] + words[1] * 0x1p-32) * 0x1p-32);
+    const auto token = static_cast<int32_t>(
+        sample(logits.select(0, 0).slice(0, 0, tokens),
+               {.temperature = options.temperature, .top_k = options.top_k, .top_p = options.top_p},
+               uint64_t{words[0]} << 32 | words[1])
+            .item());
+    check(token != kLogitIsNan, "sample: the model's logits hold NaN");
+    check(token >= 0, "sample: the model's largest logit is infinite");
     text += decoder.push(token);
     if (!options.stop.empty()) {
       // What may turn out to be the beginning of the stop text is not shown yet.

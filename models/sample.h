@@ -22,9 +22,6 @@ struct SampleOptions {
 // Throws "sample: temperature -1 is negative" and the like.
 void validate(const SampleOptions& options);
 
-// The index drawn from `logits`, for a uniform number u in [0, 1). Throws when no logit is finite or one is NaN.
-int32_t choose_token(std::span<const double> logits, const SampleOptions& options, double u);
-
 // Continues `prompt` (empty: a line break, or the first token where the vocabulary has none) and returns the
 // new text, which is also handed to `on_text` piece by piece as valid UTF-8. Keys and values are cached, so a
 // token costs one position's work; when the context is full, its later half is kept and the cache made anew.

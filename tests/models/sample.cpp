@@ -9,33 +9,21 @@
 
 using namespace galvan;
 
-namespace {
-
-// How often each token comes in 1000 draws at evenly spread u.
-std::vector<int> draws(const std::vector<double>& probabilities, const SampleOptions& options) {
-  std::vector<double> logits;
-  for (double p : probabilities) logits.push_back(std::log(p));
-  std::vector<int> counts(logits.size());
-  for (int i = 0; i < 1000; ++i)
-    ++counts[static_cast<size_t>(choose_token(logits, options, (i + 0.5) / 1000))];
-  return counts;
-}
-
-}  // namespace
-
-TEST_CASE("tokens are drawn with their probabilities") {
-  const std::vector<double> p = {0.1, 0.4, 0.2, 0.0, 0.3};
-  CHECK(draws(p, {}) == std::vector<int>{100, 400, 200, 0, 300});
-  CHECK(draws(p, {.temperature = 0}) == std::vector<int>{0, 1000, 0, 0, 0});
-  CHECK(draws(p, {.top_k = 1}) == std::vector<int>{0, 1000, 0, 0, 0});
-  CHECK(draws({0.1, 0.6, 0.3}, {.top_k = 2}) == std::vector<int>{0, 667, 333});
-  CHECK(draws(p, {.top_p = 0.69}) == std::vector<int>{0, 571, 0, 0, 429});
-  CHECK(draws({0.2, 0.8}, {.temperature = 0.5}) == std::vector<int>{59, 941});  // squares: 0.04 to 0.64
-  CHECK_THROWS_WITH_AS(draws({0.5, NAN}, {}), "sample: the model's logits hold NaN", Error);
-  CHECK_THROWS_AS(draws({0.0, 0.0}, {}), Error);
+TEST_CASE("options out of their range") {
   CHECK_THROWS_WITH_AS(validate(SampleOptions{.temperature = -1}), "sample: temperature -1 is not 0 or more",
                        Error);
   CHECK_THROWS_WITH_AS(validate(SampleOptions{.top_p = 0}), "sample: top_p 0 is not in (0, 1]", Error);
+}
+
+TEST_CASE("logits that are no numbers") {
+  const auto tokenizer = CharacterTokenizer::train("abcdefghijklmnopqrst");
+  const Transformer model(small_gpt2());
+  for (const auto& [name, parameter] : model.parameters()) {
+    NoGrad guard;
+    parameter.fill_(NAN);
+  }
+  CHECK_THROWS_WITH_AS(generate(model, *tokenizer, "a", {.tokens = 3}), "sample: the model's logits hold NaN",
+                       Error);
 }
 
 TEST_CASE("text goes on past the context, repeats with its seed, and ends before the stop text") {
