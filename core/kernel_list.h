@@ -129,13 +129,20 @@ void attention_backward(Context, const AttentionSizes& sizes, HeadRows<const T> 
 template <class T>
 void sample(Context, const SamplingRule& rule, const T* logits, int64_t classes, int32_t* drawn);
 
-// --- optimizers ---
+// --- optimizers: a step (core/step_control.h) is these, in this order ---
+// Adds a micro-batch's loss to the step under way.
 template <class T>
-void sgd_update(Context, const UpdatePiece<T>& piece, const SgdCoefficients& c);
+void add_loss(Context, const T* loss, StepControl* control);
+// partials[i] = sum of x^2 over piece i, 0 for a segment without a gradient
 template <class T>
-void adam_update(Context, const UpdatePiece<T>& piece, const AdamCoefficients& c);
-// sum_i x_i^2
-template <class T>
-double sum_of_squares(Context, const T* x, int64_t n);
-// Rewrites those masters that do not round to their weight: somebody has written the weight.
-void adopt_masters(Context, const bfloat16* weights, float* masters, int64_t n);
+void squares_of_pieces(Context, const T* x, const UpdatePieces& pieces, double* partials);
+// Decides on the step, counts and works out the coefficients of every segment that is updated ([segments]), and
+// closes it. Rule: SgdRule or AdamRule (core/update_rules.h).
+template <class Rule, class M>
+void begin_update(Context, const Rule& rule, const StepInputs& inputs,
+                  typename Rule::template Coefficients<M>* coefficients);
+// The update of all pieces, where begin_update left control->applied.
+template <class Rule, class T>
+void update_pieces(Context, const UpdatePieces& pieces,
+                   const typename Rule::template Coefficients<Acc<T>>* coefficients,
+                   const StepControl* control, const UpdateBlocks<T>& blocks);

@@ -9,6 +9,7 @@
 #include "core/gemm_layout.h"
 #include "core/head_layout.h"
 #include "core/sampling_rule.h"
+#include "core/update_rules.h"
 
 namespace galvan {
 
@@ -54,38 +55,41 @@ struct NormBackward {
   int64_t rows, columns;
 };
 
-// A piece of the flat parameter arena: n weights with their gradient and state. `master` holds the weight the
-// update works on; where T is that type it is the weight itself.
-template <class T>
+// A flat block of memory cut into segments, one a parameter, and those into pieces, the unit of parallel work:
+// elements [begin, begin + size) of the block, `begin` being a multiple of 64.
 struct UpdatePiece {
+  int64_t begin;
+  int32_t segment;
+  int32_t size;
+};
+struct UpdatePieces {
+  const UpdatePiece* pieces;  // [count]
+  int64_t count;
+  const int32_t* has_grad;  // by segment; one without is left alone
+};
+
+// What a step is decided on, and what that changes. Everything is in the device's memory but for the settings.
+struct StepInputs {
+  StepSettings settings;
+  const double* partials;  // [pieces]: their sums of squares
+  int64_t pieces;
+  const SegmentOptions* segments;  // [count]
+  const int32_t* has_grad;         // [count]
+  int32_t* updates;                // [count]: how often each has been updated
+  int64_t count;
+  StepControl* control;
+  StepRecord* records;  // [kStepRecords]
+};
+
+// The blocks that an update goes through together, aligned to 16 bytes. `master` holds the weights the update
+// works on; where T is that type it is `weight`. A state that the rule does not have is null.
+template <class T>
+struct UpdateBlocks {
   T* weight;
   Acc<T>* master;
   const T* grad;
   Acc<T>* state0;  // momentum buffer, or first moment
   Acc<T>* state1;  // second moment
-  int64_t n;
-};
-
-// What one segment's update needs, worked out once a step: by parameter, so that groups (and later replicas)
-// may differ.
-struct SgdCoefficients {
-  double grad_scale;  // clipping, and -1 to maximize
-  double lr;
-  double momentum;  // 0 at a parameter's first update
-  double gain;      // 1 - dampening, 1 at the first update
-  double weight_decay;
-  double nesterov;  // the momentum once more in the direction, or 0
-  bool has_momentum;
-  bool lr_inside;  // Caffe's form: the buffer holds lr g
-};
-struct AdamCoefficients {
-  double grad_scale;
-  double decay;         // AdamW: the weight is multiplied by it
-  double weight_decay;  // Adam: added to the gradient
-  double beta1, beta2;
-  double step_size;     // lr / (1 - beta1^t)
-  double inverse_root;  // 1 / sqrt(1 - beta2^t)
-  double eps;
 };
 
 #define Context Cpu

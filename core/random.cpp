@@ -9,9 +9,9 @@ RandomContext& RandomContext::current() {
   return context;
 }
 
-void RandomContext::begin(uint64_t seed, uint32_t step, uint32_t micro_step) {
+void RandomContext::begin(uint64_t seed, uint32_t step, uint32_t micro_step, const int64_t* step_from) {
   check(micro_step < 65536, "random: micro-step ", micro_step, " is over 65535");
-  next_ = {.seed = seed, .stream = 0, .step = step, .micro_step = micro_step};
+  next_ = {.seed = seed, .stream = 0, .step = step, .micro_step = micro_step, .step_from = step_from};
 }
 
 RandomStream RandomContext::next() {

@@ -36,7 +36,14 @@ struct RandomStream {
   uint32_t stream = 0;
   uint32_t step = 0;
   uint32_t micro_step = 0;  // at most 65,535
+  // Where not null, the step stands here, in the memory of the device that draws, whose kernel reads it: so that one
+  // launch, replayed, draws anew in each step (core/step_control.h).
+  const int64_t* step_from = nullptr;
 
+  // The address with its step read.
+  constexpr RandomStream at_step() const {
+    return {seed, stream, step_from == nullptr ? step : static_cast<uint32_t>(*step_from), micro_step};
+  }
   // Words 4 block .. 4 block + 3. Blocks are numbered up to 2^48.
   constexpr Philox4 words(uint64_t block) const {
     return philox(
@@ -61,8 +68,8 @@ class RandomContext {
  public:
   static RandomContext& current();
 
-  // Begins a forward pass: ordinals count from 0 again.
-  void begin(uint64_t seed, uint32_t step, uint32_t micro_step);
+  // Begins a forward pass: ordinals count from 0 again. step_from: RandomStream's.
+  void begin(uint64_t seed, uint32_t step, uint32_t micro_step, const int64_t* step_from = nullptr);
   RandomStream next();
 
   // What next() will give, to be restored before a block is recomputed with the same masks.

@@ -15,7 +15,7 @@ template <class T>
 __global__ void drop(RandomStream stream, uint32_t least, Acc<T> scale, const T* x, T* y, int64_t n) {
   const int64_t block = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (4 * block >= n) return;
-  const Philox4 words = stream.words(static_cast<uint64_t>(block));
+  const Philox4 words = stream.at_step().words(static_cast<uint64_t>(block));
 #pragma unroll
   for (int w = 0; w < 4; ++w) {
     const int64_t i = 4 * block + w;

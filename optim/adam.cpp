@@ -1,7 +1,5 @@
 #include "optim/adam.h"
 
-#include <cmath>
-
 namespace galvan {
 namespace {
 
@@ -35,29 +33,20 @@ Adam::Adam(std::vector<ParameterGroup> groups, const AdamOptions& options)
     : Adam(std::move(groups), options, false) {}
 
 Adam::Adam(std::vector<ParameterGroup> groups, const AdamOptions& options, bool decoupled)
-    : Optimizer(checked(std::move(groups)), checked(options).lr, options.beta1, options.weight_decay,
+    : Optimizer(checked(std::move(groups)), checked(options).lr,
+                {.weight_decay = options.weight_decay, .momentum = options.beta1, .beta2 = options.beta2},
                 {"exp_avg", "exp_avg_sq"}),
       options_(options),
-      decoupled_(decoupled),
-      coefficients_(arena().segments().size()) {}
+      decoupled_(decoupled) {}
 
-void Adam::prepare(int segment, const Hyper& h) {
-  check(h.momentum < 1, name(), ": beta1 ", h.momentum, " is not in [0, 1)");
-  const double t = static_cast<double>(h.updates), beta2 = group(segment).beta2.value_or(options_.beta2);
-  coefficients_[segment] = {.grad_scale = options_.maximize ? -h.grad_scale : h.grad_scale,
-                            .decay = decoupled_ ? 1.0 - h.lr * h.weight_decay : 1.0,
-                            .weight_decay = decoupled_ ? 0.0 : h.weight_decay,
-                            .beta1 = h.momentum,
-                            .beta2 = beta2,
-                            .step_size = h.lr / (1.0 - std::pow(h.momentum, t)),
-                            .inverse_root = 1.0 / std::sqrt(1.0 - std::pow(beta2, t)),
-                            .eps = options_.eps};
+void Adam::check_momentum(double momentum) const {
+  Optimizer::check_momentum(momentum);
+  check(momentum < 1, name(), ": beta1 ", momentum, " is not in [0, 1)");
 }
 
-void Adam::update(const ParameterArena::Piece& piece) {
-  dispatch<"optimizer">(arena().parameters(), [&]<class T>(auto on) {
-    adam_update<T>(on, piece_of<T>(piece), coefficients_[piece.segment]);
-  });
+void Adam::launch(const StepSettings& settings) const {
+  launch_rule(AdamRule{.eps = options_.eps, .maximize = options_.maximize, .decoupled = decoupled_},
+              settings);
 }
 
 }  // namespace galvan

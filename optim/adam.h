@@ -31,13 +31,12 @@ class Adam : public Optimizer {
 
  protected:
   Adam(std::vector<ParameterGroup> groups, const AdamOptions& options, bool decoupled);
-  void prepare(int segment, const Hyper& hyper) override;
-  void update(const ParameterArena::Piece& piece) override;
+  void check_momentum(double momentum) const override;
+  void launch(const StepSettings& settings) const override;
 
  private:
   AdamOptions options_;
-  bool decoupled_;                              // weight decay apart from the gradient
-  std::vector<AdamCoefficients> coefficients_;  // by segment
+  bool decoupled_;  // weight decay apart from the gradient
 };
 
 // PyTorch's default decay of AdamW is 0.01; here too decay is 0 unless given.

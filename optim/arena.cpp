@@ -5,7 +5,6 @@
 
 #include "core/autograd.h"
 #include "core/check.h"
-#include "core/kernels.h"
 
 namespace galvan {
 
@@ -26,9 +25,9 @@ ParameterArena::ParameterArena(const std::vector<NamedTensor>& parameters) {
           name, " is given twice");
     segments_.push_back({.name = name, .parameter = tensor, .begin = total, .size = tensor.numel()});
     for (int64_t begin = 0; begin < tensor.numel(); begin += kPiece)
-      pieces_.push_back({.segment = static_cast<int>(segments_.size()) - 1,
-                         .begin = total + begin,
-                         .size = std::min(kPiece, tensor.numel() - begin)});
+      pieces_.push_back({.begin = total + begin,
+                         .segment = static_cast<int32_t>(segments_.size()) - 1,
+                         .size = static_cast<int32_t>(std::min(kPiece, tensor.numel() - begin))});
     total += (tensor.numel() + kAlign - 1) / kAlign * kAlign;
   }
 
@@ -49,20 +48,6 @@ ParameterArena::ParameterArena(const std::vector<NamedTensor>& parameters) {
     }
   }
   masters_ = options.dtype == DType::bf16 ? parameters_.to(DType::f32) : parameters_;
-  version_ = parameters_.impl()->storage->version;
-}
-
-void ParameterArena::adopt_writes() {
-  if (dtype() != DType::bf16 || parameters_.impl()->storage->version == version_) return;
-  dispatch<"optimizer">(parameters_, [&]<class T>(auto on) {
-    if constexpr (std::is_same_v<T, bfloat16>)
-      adopt_masters(on, parameters_.data<T>(), masters_.data<float>(), elements());
-  });
-}
-
-void ParameterArena::updated() {
-  note_write("step", parameters_);
-  version_ = parameters_.impl()->storage->version;
 }
 
 Tensor ParameterArena::make_state() const {

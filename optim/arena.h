@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "core/kernels.h"
 #include "core/tensor.h"
 
 namespace galvan {
@@ -21,12 +22,7 @@ class ParameterArena {
     int64_t begin = 0;
     int64_t size = 0;
   };
-  // At most kPiece elements of one segment: the unit of parallel work, which depends on sizes alone.
-  struct Piece {
-    int segment = 0;
-    int64_t begin = 0;
-    int64_t size = 0;
-  };
+  // The most elements of a piece.
   static constexpr int64_t kPiece = 1 << 14;
 
   // All must be leaves that require a gradient, of one floating-point dtype, with different names. Throws
@@ -34,18 +30,15 @@ class ParameterArena {
   explicit ParameterArena(const std::vector<NamedTensor>& parameters);
 
   const std::vector<Segment>& segments() const { return segments_; }
-  const std::vector<Piece>& pieces() const { return pieces_; }
+  const std::vector<UpdatePiece>& pieces() const { return pieces_; }
   DType dtype() const { return parameters_.dtype(); }
   int64_t elements() const { return parameters_.numel(); }
 
   const Tensor& parameters() const { return parameters_; }
   const Tensor& gradients() const { return gradients_; }
-  // Of bfloat16 parameters an f32 copy, which updates work on; otherwise the parameters themselves.
+  // Of bfloat16 parameters an f32 copy, which updates work on; otherwise the parameters themselves. A parameter that
+  // somebody writes (a loaded checkpoint) is taken over by its next update.
   const Tensor& masters() const { return masters_; }
-  // Takes over parameters that somebody (a loaded checkpoint) has written since the last update: their masters
-  // follow them. To be called before an update, and updated() after it.
-  void adopt_writes();
-  void updated();
   // A block of zeros as long as the others, in the masters' dtype.
   Tensor make_state() const;
   // The piece of `block` that belongs to a segment, in the parameter's shape.
@@ -53,9 +46,8 @@ class ParameterArena {
 
  private:
   std::vector<Segment> segments_;
-  std::vector<Piece> pieces_;
+  std::vector<UpdatePiece> pieces_;
   Tensor parameters_, gradients_, masters_;
-  int64_t version_ = 0;  // of the parameters' storage when their masters last fitted
 };
 
 }  // namespace galvan

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "core/autograd.h"
-#include "core/parallel.h"
 
 namespace galvan {
 namespace {
@@ -17,8 +16,21 @@ std::vector<NamedTensor> flattened(const std::vector<ParameterGroup>& groups) {
   return all;
 }
 
-// PyTorch's: the small number keeps a zero norm from dividing by zero.
-double clip_scale(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
+std::vector<SegmentOptions> segment_options(const std::vector<ParameterGroup>& groups,
+                                            const SegmentOptions& defaults) {
+  std::vector<SegmentOptions> segments;
+  for (const ParameterGroup& group : groups) {
+    check(group.lr_scale >= 0, "optimizer: lr_scale ", group.lr_scale, " is negative");
+    check(group.weight_decay.value_or(0) >= 0, "optimizer: weight_decay ", group.weight_decay.value_or(0),
+          " is negative");
+    segments.insert(segments.end(), group.parameters.size(),
+                    {.lr_scale = group.lr_scale,
+                     .weight_decay = group.weight_decay.value_or(defaults.weight_decay),
+                     .momentum = group.momentum.value_or(defaults.momentum),
+                     .beta2 = group.beta2.value_or(defaults.beta2)});
+  }
+  return segments;
+}
 
 }  // namespace
 
@@ -31,115 +43,163 @@ std::vector<ParameterGroup> decay_matrices_only(const std::vector<NamedTensor>& 
   return groups;
 }
 
-Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr, double momentum, double weight_decay,
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, double lr, const SegmentOptions& defaults,
                      std::vector<std::string> state_names)
     : arena_(flattened(groups)),
-      groups_(std::move(groups)),
       lr_(lr),
-      momentum_(momentum),
-      weight_decay_(weight_decay),
-      state_names_(std::move(state_names)) {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    const ParameterGroup& group = groups_[g];
-    check(group.lr_scale >= 0, "optimizer: lr_scale ", group.lr_scale, " is negative");
-    check(group.weight_decay.value_or(0) >= 0, "optimizer: weight_decay ", group.weight_decay.value_or(0),
-          " is negative");
-    group_of_.insert(group_of_.end(), group.parameters.size(), static_cast<int>(g));
-    groups_[g].parameters.clear();  // the arena has them
-  }
+      momentum_(defaults.momentum),
+      state_names_(std::move(state_names)),
+      pieces_(arena_.pieces(), device()),
+      segments_(segment_options(groups, defaults), device()),
+      has_grad_(std::vector<int32_t>(arena_.segments().size()), device()),
+      control_({StepControl{}}, device()),
+      records_(std::vector<StepRecord>(kStepRecords), device()) {
+  const auto segments = static_cast<int64_t>(arena_.segments().size());
   for (size_t i = 0; i < state_names_.size(); ++i) states_.push_back(arena_.make_state());
-  updates_.resize(arena_.segments().size());
-  partial_norms_.resize(arena_.pieces().size());
+  updates_ = Tensor::zeros({segments}, {.dtype = DType::i32, .device = device()});
+  partials_ = Tensor::zeros({static_cast<int64_t>(arena_.pieces().size())},
+                            {.dtype = DType::f64, .device = device()});
+  coefficients_ = Tensor::zeros({segments * kCoefficientBytes / size_of(DType::f64)},
+                                {.dtype = DType::f64, .device = device()});
 }
 
-double Optimizer::grad_norm() const {
-  const auto& pieces = arena_.pieces();
-  parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
-    const auto& piece = pieces[i];
-    partial_norms_[i] = 0;
-    const Tensor& grad = arena_.segments()[piece.segment].parameter.impl()->grad;
-    if (!grad.defined()) return;
-    dispatch<"optimizer">(arena_.gradients(), [&]<class T>(auto on) {
-      partial_norms_[i] = sum_of_squares<T>(on, arena_.gradients().data<T>() + piece.begin, piece.size);
-    });
-  });
-  double sum = 0;
-  for (double partial : partial_norms_) sum += partial;
-  return std::sqrt(sum);
+UpdatePieces Optimizer::pieces() const {
+  return {.pieces = pieces_.data(), .count = partials_.numel(), .has_grad = has_grad_.data()};
 }
 
-StepResult Optimizer::step(const StepOptions& options) {
+StepInputs Optimizer::inputs(const StepSettings& settings) const {
+  return {.settings = settings,
+          .partials = partials_.data<double>(),
+          .pieces = partials_.numel(),
+          .segments = segments_.data(),
+          .has_grad = has_grad_.data(),
+          .updates = updates_.data<int32_t>(),
+          .count = updates_.numel(),
+          .control = control_.data(),
+          .records = records_.data()};
+}
+
+// Puts gradients that were set by hand into the arena, and tells the device which parameters have one.
+void Optimizer::collect_gradients() const {
   NoGrad guard;
-  const double lr = options.lr.value_or(lr_), momentum = options.momentum.value_or(0.0);
-  check(lr >= 0, name(), ": lr ", lr, " is negative");
-  check(momentum >= 0, name(), ": momentum ", momentum, " is negative");
-  check(momentum == 0 || momentum_ > 0, name(), ": momentum ", momentum,
-        " in a step of an optimizer made with momentum ", momentum_);
-  for (const auto& segment : arena_.segments()) {
+  bool changed = false;
+  const std::span<int32_t> has_grad = has_grad_.host();
+  for (size_t s = 0; s < has_grad.size(); ++s) {
+    const auto& segment = arena_.segments()[s];
     TensorImpl& impl = *segment.parameter.impl();
     check(impl.storage == arena_.parameters().impl()->storage, name(), ": parameter ", segment.name,
           " was taken over by another optimizer");
-    if (impl.grad.defined() && impl.grad.impl() != impl.grad_buffer.impl()) {  // set by hand
+    if (impl.grad.defined() && impl.grad.impl() != impl.grad_buffer.impl()) {
       impl.grad_buffer.copy_(impl.grad);
       impl.grad = impl.grad_buffer;
     }
+    changed |= has_grad[s] != impl.grad.defined();
+    has_grad[s] = impl.grad.defined();
   }
+  if (changed) has_grad_.to_device();
+}
 
-  StepResult result;
-  result.grad_norm = std::abs(options.grad_scale) * grad_norm();
-  if (options.skip_non_finite && !std::isfinite(result.grad_norm)) {
-    result.applied = false;
-    return result;
-  }
-  arena_.adopt_writes();
-  double scale = options.grad_scale;
-  if (options.clip_norm > 0) scale *= clip_scale(result.grad_norm, options.clip_norm);
-
-  for (size_t s = 0; s < updates_.size(); ++s) {
-    if (!arena_.segments()[s].parameter.impl()->grad.defined()) continue;
-    const ParameterGroup& group = this->group(static_cast<int>(s));
-    prepare(static_cast<int>(s), {.lr = lr * group.lr_scale,
-                                  .momentum = options.momentum.value_or(own_momentum(static_cast<int>(s))),
-                                  .weight_decay = group.weight_decay.value_or(weight_decay_),
-                                  .grad_scale = scale,
-                                  .updates = ++updates_[s]});
-  }
-  const auto& pieces = arena_.pieces();
-  parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
-    if (arena_.segments()[pieces[i].segment].parameter.impl()->grad.defined()) update(pieces[i]);
+double Optimizer::grad_norm() const {
+  collect_gradients();
+  dispatch<"optimizer">(arena_.gradients(), [&]<class T>(auto on) {
+    squares_of_pieces<T>(on, arena_.gradients().data<T>(), pieces(), partials_.data<double>());
   });
-  arena_.updated();
-  return result;
+  double sum = 0;
+  for (const double partial : partials_.to_vector()) sum += partial;
+  return std::sqrt(sum);
+}
+
+void Optimizer::check_momentum(double momentum) const {
+  check(momentum >= 0, name(), ": momentum ", momentum, " is negative");
+  check(momentum == 0 || momentum_ > 0, name(), ": momentum ", momentum,
+        " in a step of an optimizer made with momentum ", momentum_);
+}
+
+void Optimizer::check_lr(double lr) const { check(lr >= 0, name(), ": lr ", lr, " is negative"); }
+
+void Optimizer::set_schedule(const ScheduleTable& table) {
+  check(!table.lr.empty() && table.momentum.size() == table.lr.size(), name(), ": a schedule of ",
+        table.lr.size(), " learning rates and ", table.momentum.size(), " momenta");
+  for (const double lr : table.lr) check_lr(lr);
+  for (const double momentum : table.momentum) check_momentum(momentum);
+  const Shape shape{static_cast<int64_t>(table.lr.size())};
+  lrs_ = Tensor::from(table.lr, shape).to(device());
+  momenta_ = Tensor::from(table.momentum, shape).to(device());
+}
+
+void Optimizer::enqueue(const StepOptions& options, bool forget_non_finite) {
+  NoGrad guard;
+  if (options.lr) check_lr(*options.lr);
+  if (options.momentum) check_momentum(*options.momentum);
+  collect_gradients();
+  const auto scheduled = [](const Tensor& table, const std::optional<double>& given) -> const double* {
+    return given || !table.defined() ? nullptr : table.data<double>();
+  };
+  launch({.lr = options.lr.value_or(lr_),
+          .momentum = options.momentum.value_or(-1.0),
+          .lrs = scheduled(lrs_, options.lr),
+          .momenta = scheduled(momenta_, options.momentum),
+          .steps = lrs_.defined() ? lrs_.numel() : 0,
+          .grad_scale = options.grad_scale,
+          .clip_norm = options.clip_norm,
+          .skip_non_finite = options.skip_non_finite,
+          .forget_non_finite = forget_non_finite});
+  note_write("step", arena_.parameters());
+}
+
+void Optimizer::enqueue_step(const StepOptions& options) { enqueue(options, false); }
+
+StepResult Optimizer::step(const StepOptions& options) {
+  enqueue(options, true);
+  const StepControl after = control();
+  return {.grad_norm = after.grad_norm, .applied = after.applied != 0};
+}
+
+void Optimizer::add_loss(const Tensor& loss) const {
+  check(loss.numel() == 1 && loss.device() == device(), name(), ": add_loss takes one number on ", device(),
+        ", got ", loss.shape(), " on ", loss.device());
+  dispatch<"optimizer">(loss,
+                        [&]<class T>(auto on) { galvan::add_loss<T>(on, loss.data<T>(), control_.data()); });
+}
+
+std::vector<StepRecord> Optimizer::records(int64_t begin, int64_t end) const {
+  const StepControl now = control();
+  const int64_t written = now.step + (now.non_finite_at >= 0 ? 1 : 0);
+  check(begin >= std::max<int64_t>(0, written - kStepRecords) && begin <= end && end <= written, name(),
+        ": records of steps ", begin, " to ", end, " of ", written, ", of which ", kStepRecords, " are kept");
+  const std::span<const StepRecord> kept = records_.to_host();
+  std::vector<StepRecord> records;
+  for (int64_t step = begin; step < end; ++step)
+    records.push_back(kept[static_cast<size_t>(step % kStepRecords)]);
+  return records;
+}
+
+void Optimizer::set_step(int64_t step) const {
+  check(step >= 0, name(), ": step ", step, " is negative");
+  control_.host()[0] = {.step = step};
+  control_.to_device();
 }
 
 void Optimizer::zero_grad() {
   for (const auto& segment : arena_.segments()) segment.parameter.impl()->grad = Tensor();
 }
 
-std::vector<NamedTensor> Optimizer::state_views() const {
-  std::vector<NamedTensor> views;
+std::vector<NamedTensor> Optimizer::state() const {
+  std::vector<NamedTensor> state;
   const auto add = [&](const std::string& kind, const Tensor& block) {
     for (const auto& segment : arena_.segments())
-      views.emplace_back(kind + "." + segment.name, arena_.view(block, segment));
+      state.emplace_back(kind + "." + segment.name, arena_.view(block, segment));
   };
   for (size_t i = 0; i < states_.size(); ++i) add(state_names_[i], states_[i]);
   if (arena_.dtype() == DType::bf16) add("master", arena_.masters());
-  return views;
-}
-
-std::vector<NamedTensor> Optimizer::state() const {
-  std::vector<NamedTensor> state = state_views();
-  std::vector<int32_t> updates(updates_.begin(), updates_.end());
-  state.emplace_back("updates", Tensor::from(updates, {static_cast<int64_t>(updates.size())}));
+  state.emplace_back("updates", updates_);
   return state;
 }
 
 void Optimizer::load_state(const std::vector<NamedTensor>& state) {
   NoGrad guard;
   const std::map<std::string, Tensor> given(state.begin(), state.end());
-  std::vector<NamedTensor> places = state_views();
-  places.emplace_back("updates",
-                      Tensor::zeros({static_cast<int64_t>(updates_.size())}, {.dtype = DType::i32}));
+  const std::vector<NamedTensor> places = this->state();
   check(given.size() == places.size(), "optimizer state: ", given.size(), " tensors given, ", name(), " has ",
         places.size());
   for (const auto& [key, place] : places) {  // all are checked before any is written
@@ -150,21 +210,18 @@ void Optimizer::load_state(const std::vector<NamedTensor>& state) {
           place.dtype(), " ", place.shape());
   }
   for (const auto& [key, place] : places) place.copy_(given.at(key));
-  const std::vector<double> updates = places.back().second.to_vector();
-  std::copy(updates.begin(), updates.end(), updates_.begin());
 }
 
 double clip_grad_norm_(const std::vector<NamedTensor>& parameters, double max_norm) {
   NoGrad guard;
   check(max_norm > 0, "clip_grad_norm_: max_norm ", max_norm, " is not positive");
-  double sum = 0;
+  double total = 0;
   for (const auto& [name, tensor] : parameters) {
     if (!tensor.grad().defined()) continue;
-    const Tensor grad = tensor.grad().contiguous();
-    dispatch<"optimizer">(
-        grad, [&]<class T>(auto on) { sum += sum_of_squares<T>(on, grad.data<T>(), grad.numel()); });
+    const Tensor grad = tensor.grad().to(DType::f64);
+    total += sum(grad * grad).item();
   }
-  const double norm = std::sqrt(sum), scale = clip_scale(norm, max_norm);
+  const double norm = std::sqrt(total), scale = max_norm / (norm + 1e-6);
   if (scale < 1)
     for (const auto& [name, tensor] : parameters)
       if (tensor.grad().defined()) tensor.grad().copy_(tensor.grad() * scale);

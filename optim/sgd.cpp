@@ -31,27 +31,17 @@ SGD::SGD(const std::vector<NamedTensor>& parameters, const SGDOptions& options)
     : SGD(std::vector<ParameterGroup>{{.parameters = parameters}}, options) {}
 
 SGD::SGD(std::vector<ParameterGroup> groups, const SGDOptions& options)
-    : Optimizer(groups, checked(options).lr, options.momentum, options.weight_decay,
+    : Optimizer(groups, checked(options).lr,
+                {.weight_decay = options.weight_decay, .momentum = options.momentum},
                 state_names(groups, options)),
-      options_(options),
-      coefficients_(arena().segments().size()) {}
+      options_(options) {}
 
-void SGD::prepare(int segment, const Hyper& h) {
-  const bool first = h.updates == 1;
-  coefficients_[segment] = {.grad_scale = options_.maximize ? -h.grad_scale : h.grad_scale,
-                            .lr = h.lr,
-                            .momentum = first ? 0.0 : h.momentum,
-                            .gain = first ? 1.0 : 1.0 - options_.dampening,
-                            .weight_decay = h.weight_decay,
-                            .nesterov = options_.nesterov ? h.momentum : 0.0,
-                            .has_momentum = own_momentum(segment) > 0,
-                            .lr_inside = options_.momentum_form == MomentumForm::classic};
-}
-
-void SGD::update(const ParameterArena::Piece& piece) {
-  dispatch<"optimizer">(arena().parameters(), [&]<class T>(auto on) {
-    sgd_update<T>(on, piece_of<T>(piece), coefficients_[piece.segment]);
-  });
+void SGD::launch(const StepSettings& settings) const {
+  launch_rule(SgdRule{.dampening = options_.dampening,
+                      .nesterov = options_.nesterov,
+                      .maximize = options_.maximize,
+                      .lr_inside = options_.momentum_form == MomentumForm::classic},
+              settings);
 }
 
 }  // namespace galvan

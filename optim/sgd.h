@@ -38,12 +38,10 @@ class SGD : public Optimizer {
   const char* name() const override { return "sgd"; }
 
  protected:
-  void prepare(int segment, const Hyper& hyper) override;
-  void update(const ParameterArena::Piece& piece) override;
+  void launch(const StepSettings& settings) const override;
 
  private:
   SGDOptions options_;
-  std::vector<SgdCoefficients> coefficients_;  // by segment
 };
 
 }  // namespace galvan

@@ -17,7 +17,8 @@ constexpr int64_t kGrain = 1 << 13;        // elements a task, a multiple of kWo
 }  // namespace
 
 template <class T>
-void dropout(Cpu, const RandomStream& stream, double p, const T* x, T* y, int64_t n) {
+void dropout(Cpu, const RandomStream& address_of, double p, const T* x, T* y, int64_t n) {
+  const RandomStream stream = address_of.at_step();
   const auto scale = static_cast<Acc<T>>(1.0 / (1.0 - p));
   // uniform_from(word) >= p, in whole numbers: word >> 8 >= ceil(p 2^24).
   const double bound = p * 0x1p24;

@@ -1,82 +1,16 @@
-// The optimizers' updates over one dense piece of the arena. Formulas: optim/sgd.h, optim/adam.h.
-// Memory   SGD reads weight, gradient, buffer and writes weight, buffer: 20 bytes an element in f32; Adam 28
+// The optimizers' step over the flat arena. Its arithmetic: core/step_control.h, core/update_rules.h.
+// Memory   SGD reads weight, gradient, buffer and writes weight, buffer: 20 bytes an element in f32; Adam 28. The
+//          squares read the gradients once more
 // Compute  under 15 FLOPs an element: bandwidth-bound
-// The loops have no branches that depend on data, so the compiler vectorises them; options are
-// loop-invariant.
-#include <cmath>
-
+// A task is a piece. The loops have no branches that depend on data, so the compiler vectorises them.
 #include "core/kernels.h"
+#include "core/parallel.h"
 
 namespace galvan {
+namespace {
 
 template <class T>
-void sgd_update(Cpu, const UpdatePiece<T>& p, const SgdCoefficients& c) {
-  using M = Acc<T>;
-  const M scale = static_cast<M>(c.grad_scale), decay = static_cast<M>(c.weight_decay),
-          lr = static_cast<M>(c.lr);
-  const M momentum = static_cast<M>(c.momentum), nesterov = static_cast<M>(c.nesterov);
-  // Where the learning rate stands: inside the buffer (Caffe) or outside (PyTorch).
-  const M gain = static_cast<M>(c.lr_inside ? c.lr * c.gain : c.gain);
-  const M direct = static_cast<M>(c.lr_inside ? c.lr : 1.0);
-  const M rate = c.lr_inside ? M(1) : lr;
-  T* __restrict weight = p.weight;
-  M* master = p.master;  // may be `weight`
-  const T* __restrict grad = p.grad;
-  M* __restrict buffer = p.state0;
-  if (!c.has_momentum) {
-    for (int64_t i = 0; i < p.n; ++i) {
-      const M w = master[i];
-      master[i] = w - lr * (static_cast<M>(grad[i]) * scale + decay * w);
-    }
-  } else if (c.nesterov != 0) {
-    for (int64_t i = 0; i < p.n; ++i) {
-      const M w = master[i];
-      const M g = static_cast<M>(grad[i]) * scale + decay * w;
-      const M b = momentum * buffer[i] + gain * g;
-      buffer[i] = b;
-      master[i] = w - rate * (direct * g + nesterov * b);
-    }
-  } else {
-    for (int64_t i = 0; i < p.n; ++i) {
-      const M w = master[i];
-      const M b = momentum * buffer[i] + gain * (static_cast<M>(grad[i]) * scale + decay * w);
-      buffer[i] = b;
-      master[i] = w - rate * b;
-    }
-  }
-  if constexpr (!std::is_same_v<T, M>)
-    for (int64_t i = 0; i < p.n; ++i) weight[i] = T(master[i]);
-}
-
-template <class T>
-void adam_update(Cpu, const UpdatePiece<T>& p, const AdamCoefficients& c) {
-  using M = Acc<T>;
-  const M scale = static_cast<M>(c.grad_scale), decay = static_cast<M>(c.decay);
-  const M weight_decay = static_cast<M>(c.weight_decay);
-  const M beta1 = static_cast<M>(c.beta1), one_beta1 = static_cast<M>(1 - c.beta1);
-  const M beta2 = static_cast<M>(c.beta2), one_beta2 = static_cast<M>(1 - c.beta2);
-  const M step_size = static_cast<M>(c.step_size), root = static_cast<M>(c.inverse_root),
-          eps = static_cast<M>(c.eps);
-  T* __restrict weight = p.weight;
-  M* master = p.master;
-  const T* __restrict grad = p.grad;
-  M* __restrict first = p.state0;
-  M* __restrict second = p.state1;
-  for (int64_t i = 0; i < p.n; ++i) {
-    const M w = master[i];
-    const M g = static_cast<M>(grad[i]) * scale + weight_decay * w;
-    const M m = beta1 * first[i] + one_beta1 * g;
-    const M v = beta2 * second[i] + one_beta2 * g * g;
-    first[i] = m;
-    second[i] = v;
-    master[i] = w * decay - step_size * m / (std::sqrt(v) * root + eps);
-  }
-  if constexpr (!std::is_same_v<T, M>)
-    for (int64_t i = 0; i < p.n; ++i) weight[i] = T(master[i]);
-}
-
-template <class T>
-double sum_of_squares(Cpu, const T* x, int64_t n) {
+double sum_of_squares(const T* x, int64_t n) {
   constexpr int kLanes = 16;  // partial sums, combined in a fixed order
   double lanes[kLanes] = {};
   int64_t i = 0;
@@ -94,17 +28,94 @@ double sum_of_squares(Cpu, const T* x, int64_t n) {
   return sum;
 }
 
-void adopt_masters(Cpu, const bfloat16* weights, float* masters, int64_t n) {
-  for (int64_t i = 0; i < n; ++i)
-    if (bfloat16(masters[i]).bits != weights[i].bits) masters[i] = weights[i];
+// The n elements at which the blocks' pointers stand.
+template <class Update, class T>
+void update_elements(const Update& update_of, const UpdateBlocks<T>& blocks, int64_t n) {
+  using M = Acc<T>;
+  const Update update = update_of;
+  constexpr bool kMasters = !std::is_same_v<T, M>;
+  T* __restrict weight = blocks.weight;
+  M* master = blocks.master;  // without masters these are the weights
+  const T* __restrict grad = blocks.grad;
+  M* __restrict state0 = blocks.state0;
+  M* __restrict state1 = blocks.state1;
+  for (int64_t i = 0; i < n; ++i) {
+    M state[2] = {};
+    if constexpr (Update::kStates > 0) state[0] = state0[i];
+    if constexpr (Update::kStates > 1) state[1] = state1[i];
+    M w = master[i];
+    if constexpr (kMasters) w = current_master(weight[i], w);
+    w = update(w, static_cast<M>(grad[i]), state);
+    master[i] = w;
+    if constexpr (kMasters) weight[i] = T(w);
+    if constexpr (Update::kStates > 0) state0[i] = state[0];
+    if constexpr (Update::kStates > 1) state1[i] = state[1];
+  }
 }
 
-#define GALVAN_INSTANTIATE(T)                                                     \
-  template void sgd_update(Cpu, const UpdatePiece<T>&, const SgdCoefficients&);   \
-  template void adam_update(Cpu, const UpdatePiece<T>&, const AdamCoefficients&); \
-  template double sum_of_squares(Cpu, const T*, int64_t);
-GALVAN_INSTANTIATE(float)
-GALVAN_INSTANTIATE(double)
-GALVAN_INSTANTIATE(bfloat16)
+}  // namespace
+
+template <class T>
+void add_loss(Cpu, const T* loss, StepControl* control) {
+  control->loss_sum += static_cast<Acc<T>>(*loss);
+  ++control->losses;
+}
+
+template <class T>
+void squares_of_pieces(Cpu, const T* x, const UpdatePieces& p, double* partials) {
+  parallel_for(p.count, [&](int64_t i) {
+    const UpdatePiece& piece = p.pieces[i];
+    partials[i] = p.has_grad[piece.segment] ? sum_of_squares(x + piece.begin, piece.size) : 0.0;
+  });
+}
+
+template <class Rule, class M>
+void begin_update(Cpu, const Rule& rule, const StepInputs& in,
+                  typename Rule::template Coefficients<M>* coefficients) {
+  double sum = 0;
+  for (int64_t i = 0; i < in.pieces; ++i) sum += in.partials[i];
+  const StepDecision decision = decide(in.settings, *in.control, sum);
+  if (decision.applied)
+    for (int64_t s = 0; s < in.count; ++s)
+      if (in.has_grad[s])
+        coefficients[s] = rule.template coefficients<M>(in.segments[s],
+                                                        inputs_of(decision, in.segments[s], ++in.updates[s]));
+  close_step(decision, *in.control, in.records);
+}
+
+template <class Rule, class T>
+void update_pieces(Cpu, const UpdatePieces& p,
+                   const typename Rule::template Coefficients<Acc<T>>* coefficients,
+                   const StepControl* control, const UpdateBlocks<T>& blocks) {
+  if (!control->applied) return;
+  parallel_for(p.count, [&](int64_t i) {
+    const UpdatePiece& piece = p.pieces[i];
+    if (!p.has_grad[piece.segment]) return;
+    const auto from_begin = [&](auto* block) { return block == nullptr ? nullptr : block + piece.begin; };
+    const UpdateBlocks<T> here{from_begin(blocks.weight), from_begin(blocks.master), from_begin(blocks.grad),
+                               from_begin(blocks.state0), from_begin(blocks.state1)};
+    coefficients[piece.segment].with_update(
+        [&](const auto& update) { update_elements(update, here, piece.size); });
+  });
+}
+
+#define GALVAN_RULE(Rule, T)                                                                        \
+  template void update_pieces<Rule, T>(Cpu, const UpdatePieces&, const Rule::Coefficients<Acc<T>>*, \
+                                       const StepControl*, const UpdateBlocks<T>&);
+#define GALVAN_OPTIMIZERS(T)                                                    \
+  template void add_loss(Cpu, const T*, StepControl*);                          \
+  template void squares_of_pieces(Cpu, const T*, const UpdatePieces&, double*); \
+  GALVAN_RULE(SgdRule, T)                                                       \
+  GALVAN_RULE(AdamRule, T)
+GALVAN_OPTIMIZERS(float)
+GALVAN_OPTIMIZERS(double)
+GALVAN_OPTIMIZERS(bfloat16)
+
+#define GALVAN_BEGIN(Rule, M) \
+  template void begin_update<Rule, M>(Cpu, const Rule&, const StepInputs&, Rule::Coefficients<M>*);
+GALVAN_BEGIN(SgdRule, float)
+GALVAN_BEGIN(SgdRule, double)
+GALVAN_BEGIN(AdamRule, float)
+GALVAN_BEGIN(AdamRule, double)
 
 }  // namespace galvan

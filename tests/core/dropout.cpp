@@ -53,6 +53,21 @@ TEST_CASE("dropout draws a new mask for every call, the same for every number of
   CHECK(kept / static_cast<double>(first.size()) == doctest::Approx(0.5).epsilon(0.02));
 }
 
+TEST_CASE("dropout reads the step where it is told to, forward and backward") {
+  int64_t step = 6;
+  for (int k = 0; k < 2; ++k, ++step) {
+    Tensor x = Tensor::ones({257}), y = Tensor::ones({257});
+    x.set_requires_grad();
+    RandomContext::current().begin(5, static_cast<uint32_t>(step), 2);
+    const std::vector<double> want = dropout(y, 0.5).to_vector();
+    RandomContext::current().begin(5, 0, 2, &step);
+    const Tensor got = dropout(x, 0.5);
+    got.backward(Tensor::ones({257}));
+    CHECK(got.to_vector() == want);
+    CHECK(x.grad().to_vector() == want);
+  }
+}
+
 TEST_CASE("dropout at the edges") {
   const Tensor x = Tensor::full({257}, 3.0);
   CHECK(dropout(x, 0.0).to_vector() == x.to_vector());

@@ -339,6 +339,87 @@ TEST_CASE("gradients are averaged over micro-batches by their scale") {
   CHECK(two.values() == one.values());
 }
 
+TEST_CASE("steps that nobody waits for, by a schedule's table, equal those that name their values") {
+  const ScheduleTable table{.lr = {0.1, 0.02, 0.3, 0.05}, .momentum = {0.9, 0.7, 0.8, 0.85}};
+  for (const std::string kind : {"sgd", "adam", "adamw"}) {
+    CAPTURE(kind);
+    Model waited, enqueued;
+    const auto one = make_kind(kind, waited), two = make_kind(kind, enqueued);
+    two->set_schedule(table);
+    std::vector<double> norms;
+    for (size_t k = 0; k < table.lr.size(); ++k) {
+      for (const Model* model : {&waited, &enqueued}) model->set_gradients(k);
+      for (const double loss : {1.0, 2.0 + static_cast<double>(k)}) two->add_loss(Tensor::full({}, loss));
+      norms.push_back(
+          one->step({.lr = table.lr[k], .momentum = table.momentum[k], .clip_norm = 1.0}).grad_norm);
+      two->enqueue_step({.clip_norm = 1.0, .skip_non_finite = true});
+    }
+    CHECK(enqueued.values() == waited.values());
+    CHECK(two->control().step == 4);
+    CHECK(*two->step_address() == 4);
+    const std::vector<StepRecord> records = two->records(0, 4);
+    for (size_t k = 0; k < records.size(); ++k) {
+      CHECK(records[k].loss == 1.5 + 0.5 * static_cast<double>(k));
+      CHECK(records[k].grad_norm == norms[k]);
+    }
+    // From the step that is set on, the table's later values count.
+    two->set_step(1);
+    for (const Model* model : {&waited, &enqueued}) model->set_gradients(9);
+    one->step({.lr = table.lr[1], .momentum = table.momentum[1]});
+    two->enqueue_step();
+    CHECK(enqueued.values() == waited.values());
+    CHECK(two->control().step == 2);
+  }
+}
+
+TEST_CASE("from a step on that is not finite nothing is updated, until the step is set") {
+  for (const bool bad_loss : {false, true}) {
+    CAPTURE(bad_loss);
+    Model model;
+    const auto optimizer = make_kind("adamw", model);
+    const auto enqueue = [&](double loss, double gradient) {
+      model.set_gradients(1);
+      model.parameters[1].second.set_grad(Tensor::full({1}, gradient));
+      optimizer->add_loss(Tensor::full({}, loss));
+      optimizer->enqueue_step({.skip_non_finite = true});
+      return optimizer->control();
+    };
+    CHECK(enqueue(1, 1).applied == 1);
+    const auto before = model.values();
+    const StepControl bad = enqueue(bad_loss ? NAN : 1, bad_loss ? 1 : INFINITY);
+    CHECK(bad.applied == 0);
+    CHECK(bad.non_finite_at == 1);
+    CHECK(bad.step == 1);
+    const StepRecord record = optimizer->records(1, 2)[0];
+    CHECK(std::isnan(record.loss) == bad_loss);
+    CHECK(std::isinf(record.grad_norm) == !bad_loss);
+    CHECK(enqueue(1, 1).non_finite_at == 1);
+    CHECK(model.values() == before);
+    optimizer->set_step(1);
+    CHECK(enqueue(1, 1).step == 2);
+    CHECK(model.values() != before);
+  }
+}
+
+TEST_CASE("schedules, losses and records that do not fit are refused") {
+  const Tensor w = parameter({1, 2, 3}, DType::f32);
+  SGD sgd({{"w", w}}, {.lr = 0.1});
+  CHECK_THROWS_WITH_AS(sgd.set_schedule({.lr = {0.1, -0.5}, .momentum = {0, 0}}), "sgd: lr -0.5 is negative",
+                       Error);
+  CHECK_THROWS_WITH_AS(sgd.set_schedule({.lr = {0.1}, .momentum = {0.9}}),
+                       "sgd: momentum 0.9 in a step of an optimizer made with momentum 0", Error);
+  CHECK_THROWS_WITH_AS(sgd.set_schedule({.lr = {0.1}, .momentum = {}}),
+                       "sgd: a schedule of 1 learning rates and 0 momenta", Error);
+  CHECK_THROWS_WITH_AS(sgd.add_loss(w), "sgd: add_loss takes one number on cpu, got [3] on cpu", Error);
+  CHECK_THROWS_WITH_AS(sgd.set_step(-1), "sgd: step -1 is negative", Error);
+  sgd.set_step(2000);
+  CHECK(sgd.records(976, 2000).size() == 1024);
+  CHECK_THROWS_WITH_AS(sgd.records(975, 1000),
+                       "sgd: records of steps 975 to 1000 of 2000, of which 1024 are kept", Error);
+  CHECK_THROWS_WITH_AS(sgd.records(1999, 2001),
+                       "sgd: records of steps 1999 to 2001 of 2000, of which 1024 are kept", Error);
+}
+
 TEST_CASE("backward leaves gradients in the arena, and a step takes no memory") {
   const Tensor w = Tensor::normal({33, 7}, {.seed = 1}).set_requires_grad();
   const Tensor b = Tensor::zeros({33}).set_requires_grad();
