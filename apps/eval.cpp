@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
+#include "apps/device.h"
 #include "apps/text_format.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
@@ -34,6 +35,7 @@ bits per character compare models whose tokens differ.)";
     settings.add("context", &context_, "tokens to predict from; default the model's context", {.least = 0});
     settings.add("threads", &threads_, "threads of computation; default all processors",
                  {.least = 0, .most = 1024});
+    settings.add("device", &device_, kDeviceHelp, {.choices = {"auto", "cpu", "cuda"}});
     settings.add("dtype", &dtype_, "type of the numbers", {.choices = {"f32", "f64", "bf16"}});
   }
 
@@ -41,8 +43,8 @@ bits per character compare models whose tokens differ.)";
     if (checkpoint_.empty()) throw UsageError("eval needs --checkpoint, a run's folder or a checkpoint's");
     if (data_.empty()) throw UsageError("eval needs --data, a text");
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
-    const DType dtype = dtype_ == "f64" ? DType::f64 : dtype_ == "bf16" ? DType::bf16 : DType::f32;
-    const LoadedModel loaded = load_model(resolve_checkpoint(checkpoint_), dtype);
+    const LoadedModel loaded = load_model(resolve_checkpoint(checkpoint_),
+                                          {.dtype = parse_dtype(dtype_), .device = choose_device(device_)});
     const Tokenizer& tokenizer = *loaded.tokenizer;
     check(context_ <= loaded.model->config().context, "eval: context ", context_,
           " is longer than the model's ", loaded.model->config().context);
@@ -77,7 +79,7 @@ bits per character compare models whose tokens differ.)";
     line("tokens", with_commas(e.tokens));
   }
 
-  std::string checkpoint_, data_, dtype_ = "f32";
+  std::string checkpoint_, data_, dtype_ = "f32", device_ = "auto";
   double validation_ = 0;
   bool json_ = false;
   int64_t batch_size_ = 16, context_ = 0, threads_ = 0;

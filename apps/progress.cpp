@@ -31,11 +31,13 @@ std::string Progress::line(const StepReport& r) const {
       printed("lr %.2e", r.lr),
       printed("momentum %.3g", r.momentum),
       with_commas(static_cast<int64_t>(tokens_per_second_)) + " tokens/s",
-      printed("%.0f %% of peak", 100 * tokens_per_second_ * flops_per_token_ / peak_flops_),
+      peak_flops_ > 0 ? printed("%.0f %% of peak", 100 * tokens_per_second_ * flops_per_token_ / peak_flops_)
+                      : std::string(),
       duration(left) + " left"};
   std::string text;
   const size_t room = terminal_ ? static_cast<size_t>(terminal_columns()) - 1 : std::string::npos;
   for (const std::string& part : parts) {
+    if (part.empty()) continue;
     const std::string more = (text.empty() ? "" : "  ") + part;
     if (text.size() + more.size() > room) break;
     text += more;

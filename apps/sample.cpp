@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "apps/command.h"
+#include "apps/device.h"
 #include "apps/terminal.h"
 #include "apps/text_format.h"
 #include "core/parallel.h"
@@ -38,6 +39,7 @@ byte-level tokenizer.json) is a checkpoint too.)";
                  {.least = 0, .most = 1});
     settings.add("seed", &seed_, "of the draws", {.least = 0});
     settings.add("stop", &options_.stop, "end before this text");
+    settings.add("device", &device_, kDeviceHelp, {.choices = {"auto", "cpu", "cuda"}});
     settings.add("threads", &threads_, "threads of computation; default all processors",
                  {.least = 0, .most = 1024});
   }
@@ -53,7 +55,8 @@ byte-level tokenizer.json) is a checkpoint too.)";
     if (greedy_) options_.temperature = 0;
     options_.seed = static_cast<uint64_t>(seed_);
     validate(options_);
-    const LoadedModel loaded = load_model(resolve_checkpoint(checkpoint_));
+    const LoadedModel loaded =
+        load_model(resolve_checkpoint(checkpoint_), {.device = choose_device(device_)});
     loaded.tokenizer->encode(prompt_);  // throws before anything is shown
     std::cout << prompt_ << std::flush;
     const auto start = std::chrono::steady_clock::now();
@@ -72,7 +75,7 @@ byte-level tokenizer.json) is a checkpoint too.)";
   }
 
  private:
-  std::string checkpoint_, prompt_;
+  std::string checkpoint_, prompt_, device_ = "auto";
   SampleOptions options_;
   bool greedy_ = false;
   int64_t seed_ = 1337, threads_ = 0;

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "apps/command.h"
+#include "apps/device.h"
 #include "apps/interrupt.h"
 #include "apps/machine.h"
 #include "apps/plan.h"
@@ -9,7 +10,6 @@
 #include "apps/run_folder.h"
 #include "apps/text_format.h"
 #include "apps/train_settings.h"
-#include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
 #include "models/sample.h"
 #include "models/trainer.h"
@@ -71,8 +71,8 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
                  "and --base-momentum are its bounds, --no-cycle-momentum keeps it still"));
     show_plan(s_.optimizer != "sgd" ? 2 : momentum != 0 ? 1 : 0);
 
-    const Transformer model(
-        config_, {.seed = static_cast<uint64_t>(s_.seed), .tensor = {.dtype = parse_dtype(s_.dtype)}});
+    const Transformer model(config_, {.seed = static_cast<uint64_t>(s_.seed),
+                                      .tensor = {.dtype = parse_dtype(*s_.dtype), .device = device_}});
     if (!checkpoint_.empty())
       load_weights(checkpoint_, model);
     else if (!s_.init.empty())
@@ -129,8 +129,11 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
       if (settings.given("steps") && !settings.given("epochs")) s_.epochs.reset();
     }
     check_given(settings, s_.schedule);
-    check(s_.device != "cuda", "--device cuda: this build has no CUDA; cpu and auto train on the processor");
     if (s_.data.empty()) throw UsageError("train needs --data, a text to learn from");
+    device_ = choose_device(s_.device);
+    s_.device = device_.is_cpu() ? "cpu" : "cuda";
+    if (s_.tf32) allow_tf32(device_);
+    if (!s_.dtype) s_.dtype = galvan::name(default_dtype(device_));
     if (!s_.out.empty() && !s_.resume) check_fresh(s_.out);
     check_writable(s_.out.empty() ? "runs" : s_.out);
     s_.data = absolute(s_.data);
@@ -230,10 +233,10 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   }
 
   void show_plan(int states) {
-    const DType dtype = parse_dtype(s_.dtype);
+    const DType dtype = parse_dtype(*s_.dtype);
     const MemoryPlan memory = plan_memory(config_, dtype, states, s_.batch_size);
-    const auto available = static_cast<double>(physical_memory());
-    peak_flops_ = measure_peak_flops();
+    const auto available = static_cast<double>(device_memory(device_));
+    peak_flops_ = measure_peak_flops(device_, dtype);
     if (!back_to_defaults_.empty())
       tell("Note", concat(joined(back_to_defaults_), ": the defaults, not what ", s_.config, " has"));
     if (data_changed_)
@@ -250,8 +253,11 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     tell("Steps",
          concat(with_commas(s_.steps), " of ", with_commas(s_.batch_size * s_.accumulate * config_.context),
                 " tokens, ", printed("%.3g", epochs_), " epochs; ", s_.optimizer, ", ", s_.schedule.policy));
-    tell("Machine", concat(threads(), threads() == 1 ? " thread, " : " threads, ", isa_name(isa()), ", peak ",
-                           printed("%.1f", peak_flops_ / 1e9), " GFLOP/s in f32"));
+    std::string machine = device_description(device_);
+    if (peak_flops_ > 0)
+      machine += concat(", peak ", printed("%.1f", peak_flops_ / 1e9), " GFLOP/s in ",
+                        device_.is_cpu() ? "f32" : *s_.dtype);
+    tell("Machine", machine);
     const std::string advice =
         advice_to_fit(config_, dtype, states, s_.batch_size, s_.accumulate, 0.9 * available);
     std::fflush(stdout);
@@ -271,7 +277,8 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
             .eval_every = s_.eval_every,
             .save_every = s_.save_every,
             .patience = s_.patience,
-            .seed = static_cast<uint64_t>(s_.seed)};
+            .seed = static_cast<uint64_t>(s_.seed),
+            .replay = s_.graph};
   }
 
   TrainerEvents events(const Transformer& model, std::optional<Progress>& progress) {
@@ -334,6 +341,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
       return interrupt.exit_code();
     }
     draw_curves(run_);
+    write_matmul_algorithms(device_, run_ / "algorithms.txt");
     if (ending == Ending::out_of_patience)
       std::printf("Stopped early: %lld evaluations without a better one.\n",
                   static_cast<long long>(s_.patience));
@@ -356,6 +364,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   TokenArray tokens_;
   Split split_;
   ModelConfig config_;
+  Device device_;
   double epochs_ = 0, peak_flops_ = 0;
   fs::path run_;                 // the folder
   std::optional<RunLock> lock_;  // on it

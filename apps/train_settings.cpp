@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "apps/device.h"
 #include "models/bpe.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
@@ -21,12 +22,17 @@ void add_train_options(Settings& settings, TrainSettings& t) {
   settings.add("resume", &t.resume, "go on with the run in --out, exactly where its checkpoint is",
                {.in_files = false, .written = false});
   settings.add("init", &t.init, "start from the weights, sizes and tokenizer of this checkpoint or run");
-  settings.add("device", &t.device, "where to compute; auto takes the best there is",
-               {.choices = {"auto", "cpu", "cuda"}, .written = false});
+  settings.add("device", &t.device, kDeviceHelp, {.choices = {"auto", "cpu", "cuda"}});
   settings.add("threads", &t.threads,
                "threads of computation, which change no result; default 0, all processors",
                {.least = 0, .most = 1024});
-  settings.add("dtype", &t.dtype, "type of weights and activations", {.choices = {"f32", "f64", "bf16"}});
+  settings.add(
+      "dtype", &t.dtype,
+      "type of weights and activations; default f32, on a card bf16 with f32 copies for the optimizer",
+      {.choices = {"f32", "f64", "bf16"}});
+  settings.add("tf32", &t.tf32, "on a card, round the operands of f32 matrix products to 10 bits: faster");
+  settings.add("graph", &t.graph,
+               "on a card, record the step once and replay it; no-graph runs it kernel by kernel");
   settings.add("seed", &t.seed, "of initial weights, batches, dropout and samples", natural);
 
   settings.group("Model");
@@ -141,12 +147,6 @@ std::unique_ptr<Tokenizer> make_tokenizer(const TrainSettings& t, const std::str
   check(std::filesystem::exists(t.tokenizer, ignored), "--tokenizer ", t.tokenizer,
         ": neither char, byte or bpe nor a file that is there");
   return Tokenizer::load(t.tokenizer);
-}
-
-DType parse_dtype(const std::string& name) {
-  for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
-    if (name == galvan::name(dtype)) return dtype;
-  fail("there is no dtype '", name, "' for weights; there are f32, f64, bf16");
 }
 
 std::unique_ptr<Optimizer> make_optimizer(TrainSettings& t, const Transformer& model) {

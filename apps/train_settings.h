@@ -19,8 +19,9 @@ struct TrainSettings {
   std::string data, out, config, init;
   bool resume = false;
   std::string device = "auto";
-  int64_t threads = 0;  // 0: all processors
-  std::string dtype = "f32";
+  int64_t threads = 0;               // 0: all processors
+  std::optional<std::string> dtype;  // none: the device's
+  bool graph = true, tf32 = false;
   int64_t seed = 1337;
   // The model
   std::string preset = "tiny", style = "gpt2";
@@ -58,8 +59,6 @@ ModelConfig resolve_model(TrainSettings& train, ModelConfig there, const std::st
 
 // The tokenizer that `train.tokenizer` names: made for this text, or read from a file.
 std::unique_ptr<Tokenizer> make_tokenizer(const TrainSettings& train, const std::string& text);
-
-DType parse_dtype(const std::string& name);
 
 // Resolves momentum and weight decay too.
 std::unique_ptr<Optimizer> make_optimizer(TrainSettings& train, const Transformer& model);

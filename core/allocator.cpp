@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <mutex>
-#include <unordered_map>
-#include <vector>
+#include <utility>
 
 #include "core/check.h"
+#ifdef GALVAN_CUDA
+#include "core/cuda_backend.h"
+#endif
 
 // Under the address sanitizer a cached block is out of bounds until it is handed out, and so is its
 // rounded-up end.
@@ -19,126 +20,169 @@
 #endif
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(address, bytes)
-#define ASAN_UNPOISON_MEMORY_REGION(address, bytes)
 #endif
 
 namespace galvan {
 namespace {
 
-constexpr int64_t kAlignment = 64;
-constexpr int64_t kHugePage = int64_t{2} << 20;
+void put_out_of_bounds([[maybe_unused]] const MemorySource& source, [[maybe_unused]] void* block,
+                       [[maybe_unused]] int64_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  if (source.poisoned) ASAN_POISON_MEMORY_REGION(block, bytes);
+#endif
+}
+
+void put_in_bounds([[maybe_unused]] const MemorySource& source, [[maybe_unused]] void* block,
+                   [[maybe_unused]] int64_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  if (source.poisoned) ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+#endif
+}
+
+}  // namespace
 
 // Sizes are rounded so that a request fits a cached block of a nearby size: up to eight sizes for each power
 // of two.
-int64_t rounded(int64_t bytes) {
-  const int64_t power =
-      static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max(bytes, kAlignment))));
-  const int64_t step = std::max(kAlignment, power / 8);
-  return std::max(kAlignment, (bytes + step - 1) / step * step);
+int64_t CachingAllocator::rounded(int64_t bytes) const {
+  const int64_t least = source_.alignment;
+  const int64_t power = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max(bytes, least))));
+  const int64_t step = std::max(least, power / 8);
+  return std::max(least, (bytes + step - 1) / step * step);
 }
 
-class Cache {
- public:
-  void* take(int64_t requested) {
-    const int64_t bytes = rounded(requested);
-    std::lock_guard lock(mutex_);
-    stats_.bytes_in_use += bytes;
-    stats_.peak_bytes_in_use = std::max(stats_.peak_bytes_in_use, stats_.bytes_in_use);
-    std::vector<void*>& blocks = free_[bytes];
-    if (!blocks.empty()) {
-      void* block = blocks.back();
-      blocks.pop_back();
-      ASAN_UNPOISON_MEMORY_REGION(block, requested);
-      return block;
+void* CachingAllocator::allocate(int64_t requested) {
+  const int64_t bytes = rounded(requested);
+  const std::lock_guard lock(mutex_);
+  std::vector<void*>& blocks = (*free_)[bytes];
+  void* block = nullptr;
+  if (!blocks.empty()) {
+    block = blocks.back();
+    blocks.pop_back();
+  } else {
+    block = bytes < source_.slab_bytes ? carve(bytes) : take(bytes);
+    if (!block) out_of_memory(requested);
+    put_out_of_bounds(source_, block, bytes);
+  }
+  stats_.bytes_in_use += bytes;
+  stats_.peak_bytes_in_use = std::max(stats_.peak_bytes_in_use, stats_.bytes_in_use);
+  put_in_bounds(source_, block, requested);
+  return block;
+}
+
+void CachingAllocator::free(void* block, int64_t requested) {
+  const int64_t bytes = rounded(requested);
+  const std::lock_guard lock(mutex_);
+  stats_.bytes_in_use -= bytes;
+  put_out_of_bounds(source_, block, bytes);
+  (*free_)[bytes].push_back(block);
+}
+
+MemoryStats CachingAllocator::stats() {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void CachingAllocator::reset_peak() {
+  const std::lock_guard lock(mutex_);
+  stats_.peak_bytes_in_use = stats_.bytes_in_use;
+}
+
+void CachingAllocator::release() {
+  const std::lock_guard lock(mutex_);
+  release_locked();
+}
+
+FreeBlocks* CachingAllocator::use(FreeBlocks* blocks) {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(free_, blocks ? blocks : &cache_);
+}
+
+void CachingAllocator::adopt(FreeBlocks& blocks) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [bytes, list] : blocks) cache_[bytes].insert(cache_[bytes].end(), list.begin(), list.end());
+  blocks.clear();
+}
+
+void CachingAllocator::release_locked() {
+  for (auto& [bytes, blocks] : cache_) {
+    if (bytes < source_.slab_bytes) continue;
+    for (void* block : blocks) {
+      put_in_bounds(source_, block, bytes);
+      source_.give_back(block, bytes);
     }
-    void* block = bytes >= kHugePage ? map(bytes) : carve(bytes);
-    if (!block) {
-      stats_.bytes_in_use -= bytes;
-      fail("out of memory: ", requested, " bytes were asked for, ", stats_.bytes_in_use, " are in use");
-    }
-    ASAN_POISON_MEMORY_REGION(block, bytes);
-    ASAN_UNPOISON_MEMORY_REGION(block, requested);
-    return block;
+    stats_.bytes_reserved -= bytes * static_cast<int64_t>(blocks.size());
+    blocks.clear();
   }
+}
 
-  void give_back(void* block, int64_t requested) {
-    const int64_t bytes = rounded(requested);
-    std::lock_guard lock(mutex_);
-    stats_.bytes_in_use -= bytes;
-    ASAN_POISON_MEMORY_REGION(block, bytes);
-    free_[bytes].push_back(block);
+// Where the source has no more, what is cached in other sizes may be what is missing.
+void* CachingAllocator::take(int64_t bytes) {
+  void* block = source_.take(bytes);
+  if (!block) {
+    release_locked();
+    block = source_.take(bytes);
+    if (!block) return nullptr;
   }
+  stats_.bytes_reserved += bytes;
+  ++stats_.system_allocations;
+  return block;
+}
 
-  MemoryStats stats() {
-    std::lock_guard lock(mutex_);
-    return stats_;
+void* CachingAllocator::carve(int64_t bytes) {
+  if (slab_left_ < bytes) {
+    char* slab = static_cast<char*>(take(source_.slab_bytes));
+    if (!slab) return nullptr;
+    slab_ = slab;
+    slab_left_ = source_.slab_bytes;
   }
+  void* block = slab_;
+  slab_ += bytes;
+  slab_left_ -= bytes;
+  return block;
+}
 
-  void reset_peak() {
-    std::lock_guard lock(mutex_);
-    stats_.peak_bytes_in_use = stats_.bytes_in_use;
-  }
+void CachingAllocator::out_of_memory(int64_t requested) const {
+  const std::string left =
+      source_.left ? concat(", at most ", source_.left(), " more would fit") : std::string();
+  fail("out of memory", source_.where, ": ", requested, " bytes were asked for, ", stats_.bytes_in_use,
+       " are in use", left);
+}
 
-  // Only blocks that were mapped by themselves can go back; small ones share a slab.
-  void release() {
-    std::lock_guard lock(mutex_);
-    for (auto& [bytes, blocks] : free_) {
-      if (bytes < kHugePage) continue;
-      for (void* block : blocks) {
-        ASAN_UNPOISON_MEMORY_REGION(block, bytes);
-        munmap(block, static_cast<size_t>(bytes));
-      }
-      stats_.bytes_reserved -= bytes * static_cast<int64_t>(blocks.size());
-      blocks.clear();
-    }
-  }
+namespace {
 
- private:
-  void* map(int64_t bytes) {
-    void* block =
-        mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED) return nullptr;
-    madvise(block, static_cast<size_t>(bytes), MADV_HUGEPAGE);
-    stats_.bytes_reserved += bytes;
-    ++stats_.system_allocations;
-    return block;
-  }
+constexpr int64_t kHugePage = int64_t{2} << 20;
 
-  // A small block is cut from a slab of one huge page.
-  void* carve(int64_t bytes) {
-    if (slab_left_ < bytes) {
-      char* slab = static_cast<char*>(map(kHugePage));
-      if (!slab) return nullptr;
-      slab_ = slab;
-      slab_left_ = kHugePage;
-    }
-    void* block = slab_;
-    slab_ += bytes;
-    slab_left_ -= bytes;
-    return block;
-  }
+void* map_pages(int64_t bytes) {
+  void* block =
+      mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) return nullptr;
+  madvise(block, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  return block;
+}
 
-  std::mutex mutex_;
-  std::unordered_map<int64_t, std::vector<void*>> free_;
-  char* slab_ = nullptr;
-  int64_t slab_left_ = 0;
-  MemoryStats stats_;
-};
+void unmap_pages(void* block, int64_t bytes) { munmap(block, static_cast<size_t>(bytes)); }
 
 // Never destroyed: tensors with static lifetime may be freed after it would have been.
-Cache& cache() {
-  static Cache* instance = new Cache;
+CachingAllocator& host_allocator() {
+  static CachingAllocator* instance = new CachingAllocator({.take = map_pages,
+                                                            .give_back = unmap_pages,
+                                                            .left = nullptr,
+                                                            .where = "",
+                                                            .alignment = 64,
+                                                            .slab_bytes = kHugePage,
+                                                            .poisoned = true});
   return *instance;
 }
 
 }  // namespace
 
-void* allocate_memory(int64_t bytes) { return cache().take(bytes); }
-void free_memory(void* pointer, int64_t bytes) { cache().give_back(pointer, bytes); }
-MemoryStats memory_stats() { return cache().stats(); }
-void reset_peak_memory() { cache().reset_peak(); }
-void release_cached_memory() { cache().release(); }
+CachingAllocator& allocator_of(Device device) {
+  if (device.is_cpu()) return host_allocator();
+#ifdef GALVAN_CUDA
+  return cuda_backend::allocator(device);
+#else
+  fail("no backend for ", device, " in this build");
+#endif
+}
 
 }  // namespace galvan

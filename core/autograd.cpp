@@ -18,6 +18,8 @@ thread_local const char* t_backward_of = nullptr;  // the op whose backward runs
 // writes to no leaf.
 thread_local std::vector<std::shared_ptr<TensorImpl>>* t_lent = nullptr;
 thread_local bool t_in_grad = false;  // grad() runs, not backward()
+// The ones that the running pass began with, where no upstream gradient was given.
+thread_local const std::vector<Tensor>* t_seeds = nullptr;
 
 // Sets a variable for as long as it lives.
 template <class T>
@@ -118,6 +120,11 @@ Node::~Node() { free_iteratively(edges); }
 
 namespace autograd {
 
+bool is_seed(const Tensor& dy) {
+  return t_seeds && std::any_of(t_seeds->begin(), t_seeds->end(),
+                                [&](const Tensor& seed) { return seed.impl() == dy.impl(); });
+}
+
 bool any_requires_grad(std::span<const Tensor> inputs) {
   return std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return x.requires_grad(); });
 }
@@ -176,6 +183,7 @@ class Pass {
     NoGrad guard;
     const Temporarily lent(t_lent, wants_targets_ ? nullptr : &lent_);
     const Temporarily mode(t_in_grad, wants_targets_);
+    const Temporarily seeds(t_seeds, static_cast<const std::vector<Tensor>*>(&seeds_));
     collect();
     for (const std::shared_ptr<Node>& node : nodes_) visit(*node);
     take_back_buffers();
@@ -190,15 +198,19 @@ class Pass {
     if (!dy.defined()) {
       check(y.numel() == 1, "backward: a tensor of shape ", y.shape(), " needs an upstream gradient");
       dy = Tensor::ones(y.shape(), {.dtype = y.dtype(), .device = y.device()});
+      seeds_.push_back(dy);
     }
     check(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward: the upstream gradient is ",
           dy.dtype(), " ", dy.shape(), ", the output ", y.dtype(), " ", y.shape());
+    check(dy.device() == y.device(), "backward: the upstream gradient is on ", dy.device(),
+          ", the output on ", y.device());
     const TensorImpl& impl = *y.impl();
+    if (dy.requires_grad()) dy = dy.detach();
     if (impl.node) {
       roots_.push_back(impl.node);
-      add_to(slots_[impl.node.get()], *impl.node, impl.output, dy.detach());
+      add_to(slots_[impl.node.get()], *impl.node, impl.output, dy);
     } else {
-      reach_leaf(y.impl(), dy.detach());
+      reach_leaf(y.impl(), dy);
     }
   }
 
@@ -346,6 +358,7 @@ class Pass {
   std::unordered_map<Node*, std::vector<Tensor>> slots_;
   std::unordered_map<std::shared_ptr<TensorImpl>, Tensor> leaves_;
   std::vector<std::shared_ptr<TensorImpl>> lent_;
+  std::vector<Tensor> seeds_;
 };
 
 }  // namespace
@@ -391,7 +404,9 @@ Tensor checkpoint(std::function<Tensor(std::span<const Tensor>)> block, std::vec
     for (size_t i = 0; i < leaves.size(); ++i) {
       if (!needs[i]) continue;
       grads[i] = leaves[i].grad();
-      if (!grads[i].defined()) grads[i] = Tensor::zeros(leaves[i].shape(), {.dtype = leaves[i].dtype()});
+      if (!grads[i].defined())
+        grads[i] =
+            Tensor::zeros(leaves[i].shape(), {.dtype = leaves[i].dtype(), .device = leaves[i].device()});
     }
     return grads;
   };

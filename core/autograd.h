@@ -126,6 +126,8 @@ inline Saved save(const Tensor& x) { return Saved(x); }
 
 namespace autograd {
 
+// Whether dy is the 1 that backward() of a scalar begins with, in the pass that runs: multiplying by it is for nothing.
+bool is_seed(const Tensor& dy);
 bool any_requires_grad(std::span<const Tensor> inputs);
 void attach(std::shared_ptr<Node> node, std::span<Tensor> outputs);
 // Every op's outputs pass through here: where a search for the first bad value looks (see AnomalyGuard). Views show

@@ -14,6 +14,9 @@
 #include <string>
 
 #include "core/ops.h"
+#ifdef GALVAN_CUDA
+#include "core/cuda_backend.h"
+#endif
 
 struct CUstream_st;
 
@@ -47,6 +50,9 @@ void dispatch(const Tensor& x, F&& kernel) {
       "the op is missing in kOpTypes (core/ops.h)");
   const auto run = [&]<class T>() {
     if constexpr (kTypes.contains(dtype_of<T>)) {
+#ifdef GALVAN_CUDA
+      if (!x.device().is_cpu()) return kernel.template operator()<T>(Cuda{cuda_backend::stream(x.device())});
+#endif
       kernel.template operator()<T>(Cpu{});
     } else {
       fail(kOp.text, ": takes ", list_of(kTypes), ", not ", x.dtype());

@@ -67,7 +67,7 @@ std::optional<GradcheckFailure> find_wrong_gradient(const GradcheckFunction& fun
       weights.back() = Tensor::uniform(y.shape(), {.low = -1.0,
                                                    .seed = options.seed + weights.size(),
                                                    .stream = "gradcheck",
-                                                   .tensor = {.dtype = y.dtype()}});
+                                                   .tensor = {.dtype = y.dtype(), .device = y.device()}});
       outputs.push_back(y);
       upstream.push_back(weights.back());
     }
@@ -84,14 +84,16 @@ std::optional<GradcheckFailure> find_wrong_gradient(const GradcheckFunction& fun
     const Tensor& dx = analytic[leaf++];
     const std::vector<double> claimed =
         dx.defined() ? dx.to_vector() : std::vector<double>(xs[i].numel(), 0.0);
-    double* values = xs[i].data<double>();
+    const std::vector<double> values = xs[i].to_vector();
+    const Tensor flat = xs[i].detach().reshape({xs[i].numel()});  // a view, through which elements are moved
     for (int64_t e = 0; e < xs[i].numel(); ++e) {
-      const double x = values[e], h = options.step * std::fmax(1.0, std::fabs(x));
-      values[e] = x + h;
+      const Tensor element = flat.select(0, e);
+      const double x = values[static_cast<size_t>(e)], h = options.step * std::fmax(1.0, std::fabs(x));
+      element.fill_(x + h);
       const Values after = values_of(call(function, xs));
-      values[e] = x - h;
+      element.fill_(x - h);
       const Values before = values_of(call(function, xs));
-      values[e] = x;
+      element.fill_(x);
       const double numeric = weighted_difference(weights, after, before) / (2.0 * h);
       const double excess =
           std::fabs(claimed[e] - numeric) - (options.absolute + options.relative * std::fabs(numeric));

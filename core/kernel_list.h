@@ -51,17 +51,24 @@ void log_softmax_forward(Context, const T* x, T* y, int64_t rows, int64_t column
 template <class T>
 void log_softmax_backward(Context, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns);
 
-// losses [R]; log_sums [R]: ln sum_v e^(logits_v - max), all that the backward needs.
+// losses [R]; log_sums [R]: ln sum_v e^(logits_v - max), all that a later backward needs.
 template <class T>
 void cross_entropy_forward(Context, const CrossEntropyRows& p, const T* logits, Acc<T>* losses,
                            Acc<T>* log_sums);
-// weight = 1, or for the mean 1 / (the number of rows not ignored);  loss = weight sum of losses
-template <class A>
-void cross_entropy_total(Context, const CrossEntropyRows& p, const A* losses, bool mean, A* loss, A* weight);
-// dlogits [R, V]; row r's upstream gradient is dy[r dy_stride] times *weight (1 where weight is null).
+// dlogits [R, V] from row r's upstream gradient dy[r].
 template <class T>
 void cross_entropy_backward(Context, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
-                            const Acc<T>* dy, int64_t dy_stride, const Acc<T>* weight, T* dlogits);
+                            const Acc<T>* dy, T* dlogits);
+// Both at once, every row's upstream gradient being *weight; dlogits may be logits, and then replaces them.
+template <class T>
+void cross_entropy_both(Context, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight,
+                        Acc<T>* losses, T* dlogits);
+// 1 / (the number of rows not ignored)
+template <class A>
+void cross_entropy_weight(Context, const CrossEntropyRows& p, A* weight);
+// loss = sum of losses, for the mean divided by the number of rows not ignored
+template <class A>
+void cross_entropy_total(Context, const CrossEntropyRows& p, const A* losses, bool mean, A* loss);
 
 template <class T>
 void norm_forward(Context, const NormForward<T>& p);
@@ -107,6 +114,14 @@ void gather(Context, const T* x, const Strides& x_strides, const int32_t* index,
 template <class T>
 void gather_backward(Context, const T* dy, const int32_t* index, T* dx, const Strides& dx_strides,
                      const Shape& shape, int dim);
+
+// --- batches ---
+// x[b, t] = tokens[start + t], y[b, t] = tokens[start + t + 1], start = windows.start(*step, micro_step, b): x and y are
+// [B, T], and *step lies where the kernel runs
+void read_batch(Context, const BatchWindows& windows, const int64_t* step, int64_t micro_step,
+                const int32_t* tokens, int32_t* x, int32_t* y);
+// *counter += 1
+void count_up(Context, int64_t* counter);
 
 // --- transformer: dropout, rope, attention ---
 // y[i] = x[i] / (1 - p) where uniform_from(word i of `stream`) >= p, else 0; n elements

@@ -5,6 +5,7 @@
 // R rows and C columns; an element type T is accumulated in Acc<T>.
 #pragma once
 
+#include "core/batch_windows.h"
 #include "core/dispatch.h"
 #include "core/gemm_layout.h"
 #include "core/head_layout.h"

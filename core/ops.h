@@ -124,8 +124,12 @@ struct CrossEntropyOptions {
 };
 // logits [.., V], targets [..] i32 -> scalar, or [..] for `none`, in f32 also for bf16 logits.
 // loss = -sum_v t_v log_softmax(logits)_v. A target that is no class and not ignore_index is an error.
-// Probabilities are never stored: the backward recomputes them from one number a row.
+// Probabilities are never stored: where the loss is one number, its gradient is worked out in the same pass, else the
+// backward recomputes them from one number a row.
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options = {});
+// The same of logits that the caller gives away: cross_entropy(model(x), y). The gradient takes their place in memory
+// when nobody else holds them.
+Tensor cross_entropy(Tensor&& logits, const Tensor& targets, CrossEntropyOptions options = {});
 
 // --- indexing and joining ---
 // weight [V, C], indices [..] i32 -> [.., C]: y = weight[index]. The gradient sums rows in a fixed order.
@@ -134,6 +138,15 @@ Tensor embedding(const Tensor& weight, const Tensor& indices);
 // y[i][j] = x[i][index[i][j]] for dim = 1: index (i32) has x's rank and, outside `dim`, at most its sizes.
 Tensor gather(const Tensor& x, int dim, const Tensor& index);
 Tensor index_select(const Tensor& x, int dim, const Tensor& index);  // index [n] i32: those slices along dim
+// While one of these lives, indices and targets are not searched for ones out of range, for which the host has to
+// wait for a card. For a loop over tokens that have been searched once: what a bad one does then is undefined.
+class TrustedIndices {
+ public:
+  TrustedIndices();
+  ~TrustedIndices();
+  TrustedIndices(const TrustedIndices&) = delete;
+  TrustedIndices& operator=(const TrustedIndices&) = delete;
+};
 Tensor cat(const std::vector<Tensor>& xs, int dim = 0);    // one after another: sizes may differ in `dim`
 Tensor stack(const std::vector<Tensor>& xs, int dim = 0);  // along a new dimension; all of one shape
 std::vector<Tensor> split(const Tensor& x, int64_t size,

@@ -11,12 +11,10 @@
 
 namespace galvan {
 
-Storage::Storage(int64_t bytes, Device device) : bytes_(bytes), device_(device) {
-  check(device.is_cpu(), "no backend for ", device, " in this build");
-  data_ = allocate_memory(bytes);
-}
+Storage::Storage(int64_t bytes, Device device)
+    : data_(allocate_memory(bytes, device)), bytes_(bytes), device_(device) {}
 
-Storage::~Storage() { free_memory(data_, bytes_); }
+Storage::~Storage() { free_memory(data_, bytes_, device_); }
 
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset) {
   auto impl = std::make_shared<TensorImpl>();
@@ -177,7 +175,7 @@ Tensor Tensor::grad() const {
 
 void Tensor::set_grad(const Tensor& grad) const {
   check_defined("set_grad", *this);
-  check(!grad.defined() || (grad.shape() == shape() && grad.dtype() == dtype()),
+  check(!grad.defined() || (grad.shape() == shape() && grad.dtype() == dtype() && grad.device() == device()),
         "set_grad: the gradient does not fit ", shape());
   impl_->grad = grad;
 }

@@ -130,7 +130,7 @@ class Tensor {
   Tensor clone() const;
 
   // In-place writes; they count up the version. Refused for a tensor that autograd is tracking (use no_grad).
-  void copy_(const Tensor& source) const;  // broadcasts, converts
+  void copy_(const Tensor& source) const;  // broadcasts, converts, from any device
   void fill_(double value) const;
   void zero_() const { fill_(0.0); }
 

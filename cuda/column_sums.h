@@ -50,20 +50,25 @@ __device__ inline void store_column_sums(const Pack<A, N>& sums, A* partial, int
 }
 
 template <class T>
-__global__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y) {
+__global__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c >= columns) return;
+  if (blockIdx.y == 1) {
+    partial += blocks * columns;
+    y = y2;
+  }
   Acc<T> sum = 0;
   for (int64_t b = 0; b < blocks; ++b) sum += partial[b * columns + c];
   y[c] = T(sum);
 }
 
-// y [C] = the sum over the blocks of partial [row_blocks(R), C]; 0 where there are no rows.
+// y [C] = the sum over the blocks of partial [row_blocks(R), C]; 0 where there are no rows. Likewise y2, unless it is
+// null, of the partial sums that follow.
 template <class T>
-void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y) {
+void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y, T* y2 = nullptr) {
   constexpr int kThreads = 128;
-  launch<sum_row_blocks<T>>(blocks_for(columns, kThreads), kThreads, 0, on.stream, partial, row_blocks(rows),
-                            columns, y);
+  const dim3 grid(blocks_for(columns, kThreads), y2 ? 2 : 1);
+  launch<sum_row_blocks<T>>(grid, kThreads, 0, on.stream, partial, row_blocks(rows), columns, y, y2);
 }
 
 }  // namespace galvan

@@ -5,7 +5,8 @@
 // A thread goes through its part of a row once: with m the largest so far, sum_v e^(x_v - m) is multiplied by
 // e^(m - m') whenever m grows to m' (Milakov, Gimelshein: Online normalizer calculation for softmax, 2018).
 // Shapes   logits, dlogits [R, V]; targets, losses, log_sums [R]
-// Memory   R V sizeof(T) bytes forward (2 with smoothing), 3 backward; a row's second reading comes from L2
+// Memory   R V sizeof(T) bytes forward (2 with smoothing), 3 backward, 3 for both at once (4 with smoothing); a row's
+//          second reading comes from L2, so that memory sees 1, 2 and 2
 // Compute  about 4 R V FLOPs: bandwidth-bound, judge it in GB/s
 // Launch   one row a block, of one warp for few classes, of sixteen for many; the total: one block
 #include <cmath>
@@ -36,18 +37,15 @@ __device__ inline bool in_row(int64_t v, const CrossEntropyRows& p) {
   return kWhole || v < p.classes;
 }
 
-template <class T, bool kWhole>
-__global__ void cross_entropy_forward_block_per_row(CrossEntropyRows p, const T* logits, Acc<T>* losses,
-                                                    Acc<T>* log_sums) {
-  using A = Acc<T>;
-  const int64_t row = blockIdx.x;
-  const int32_t target = p.targets[row];
-  if (target == p.ignore_index) {
-    if (threadIdx.x == 0) losses[row] = log_sums[row] = 0;
-    return;
-  }
-  const T* x = logits + row * p.classes;
+template <class T>
+struct RowLoss {
+  Acc<T> max, log_sum, loss;
+};
 
+// Every thread of the block gets it.
+template <class T, bool kWhole>
+__device__ inline RowLoss<T> loss_of_row(const CrossEntropyRows& p, const T* x, int32_t target) {
+  using A = Acc<T>;
   A largest = -INFINITY, sum = 0;
   for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
     const auto pack = load_pack<kWhole>(x, v, p.classes);
@@ -78,38 +76,15 @@ __global__ void cross_entropy_forward_block_per_row(CrossEntropyRows p, const T*
     }
     loss -= smoothing * (block_sum(level) / A(p.classes));
   }
-  if (threadIdx.x == 0) {
-    losses[row] = loss;
-    log_sums[row] = log_sum;
-  }
+  return {m, log_sum, loss};
 }
 
+// dx may be x: a thread writes what it alone has read.
 template <class T, bool kWhole>
-__global__ void cross_entropy_backward_block_per_row(CrossEntropyRows p, const T* logits,
-                                                     const Acc<T>* log_sums, const Acc<T>* dy,
-                                                     int64_t dy_stride, const Acc<T>* weight, T* dlogits) {
+__device__ inline void write_gradient(const CrossEntropyRows& p, const T* x, int32_t target, Acc<T> m,
+                                      Acc<T> log_sum, Acc<T> scale, T* dx) {
   using A = Acc<T>;
-  const int64_t row = blockIdx.x;
-  const int32_t target = p.targets[row];
-  T* const dx = dlogits + row * p.classes;
-  if (target == p.ignore_index) {
-    for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>())
-      store_pack<kWhole>(dx, v, p.classes, Pack<T>{});
-    return;
-  }
-  const T* x = logits + row * p.classes;
-
-  A m = -INFINITY;
-  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
-    const auto pack = load_pack<kWhole>(x, v, p.classes);
-#pragma unroll
-    for (int i = 0; i < kPack<T>; ++i)
-      if (in_row<kWhole>(v + i, p)) m = A(pack.at[i]) > m ? A(pack.at[i]) : m;
-  }
-  m = block_max(m);
-
   const A smoothing = A(p.label_smoothing), level = smoothing / A(p.classes);
-  const A log_sum = log_sums[row], scale = dy[row * dy_stride] * (weight ? *weight : A(1));
   for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
     const auto pack = load_pack<kWhole>(x, v, p.classes);
     Pack<T> out;
@@ -123,20 +98,93 @@ __global__ void cross_entropy_backward_block_per_row(CrossEntropyRows p, const T
   }
 }
 
-template <class A>
-__global__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losses, bool mean, A* loss,
-                                              A* weight) {
-  int64_t count = 0;
-  double sum = 0;
-  for (int64_t r = threadIdx.x; r < p.rows; r += kTotalThreads) {
-    count += p.targets[r] != p.ignore_index;
-    sum += double(losses[r]);
-  }
-  count = block_sum(count);
-  sum = block_sum(sum);
+template <class T, bool kWhole>
+__device__ inline void write_zeros(const CrossEntropyRows& p, T* dx) {
+  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>())
+    store_pack<kWhole>(dx, v, p.classes, Pack<T>{});
+}
+
+template <class T, bool kWhole>
+__global__ void cross_entropy_forward_block_per_row(CrossEntropyRows p, const T* logits, Acc<T>* losses,
+                                                    Acc<T>* log_sums) {
+  const int64_t row = blockIdx.x;
+  const int32_t target = p.targets[row];
+  RowLoss<T> of_row{};
+  if (target != p.ignore_index) of_row = loss_of_row<T, kWhole>(p, logits + row * p.classes, target);
   if (threadIdx.x > 0) return;
-  *weight = mean ? A(1) / A(count) : A(1);
-  *loss = A(mean ? sum / double(count) : sum);
+  losses[row] = of_row.loss;
+  log_sums[row] = of_row.log_sum;
+}
+
+template <class T, bool kWhole>
+__global__ void cross_entropy_backward_block_per_row(CrossEntropyRows p, const T* logits,
+                                                     const Acc<T>* log_sums, const Acc<T>* dy, T* dlogits) {
+  using A = Acc<T>;
+  const int64_t row = blockIdx.x;
+  const int32_t target = p.targets[row];
+  T* const dx = dlogits + row * p.classes;
+  if (target == p.ignore_index) return write_zeros<T, kWhole>(p, dx);
+  const T* x = logits + row * p.classes;
+
+  A m = -INFINITY;
+  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
+    const auto pack = load_pack<kWhole>(x, v, p.classes);
+#pragma unroll
+    for (int i = 0; i < kPack<T>; ++i)
+      if (in_row<kWhole>(v + i, p)) m = A(pack.at[i]) > m ? A(pack.at[i]) : m;
+  }
+  write_gradient<T, kWhole>(p, x, target, block_max(m), log_sums[row], dy[row], dx);
+}
+
+template <class T, bool kWhole>
+__global__ void cross_entropy_both_block_per_row(CrossEntropyRows p, const T* logits, const Acc<T>* weight,
+                                                 Acc<T>* losses, T* dlogits) {
+  const int64_t row = blockIdx.x;
+  const int32_t target = p.targets[row];
+  T* const dx = dlogits + row * p.classes;
+  if (target == p.ignore_index) {
+    if (threadIdx.x == 0) losses[row] = 0;
+    return write_zeros<T, kWhole>(p, dx);
+  }
+  const T* x = logits + row * p.classes;
+  const RowLoss<T> of_row = loss_of_row<T, kWhole>(p, x, target);
+  if (threadIdx.x == 0) losses[row] = of_row.loss;
+  __syncthreads();  // all have read the target's logit before its thread writes there
+  write_gradient<T, kWhole>(p, x, target, of_row.max, of_row.log_sum, *weight, dx);
+}
+
+// The number of rows that count, in every thread.
+__device__ inline int64_t rows_that_count(const CrossEntropyRows& p) {
+  int64_t count = 0;
+  for (int64_t r = threadIdx.x; r < p.rows; r += kTotalThreads) count += p.targets[r] != p.ignore_index;
+  return block_sum(count);
+}
+
+template <class A>
+__global__ void cross_entropy_weight_one_block(CrossEntropyRows p, A* weight) {
+  const int64_t count = rows_that_count(p);
+  if (threadIdx.x == 0) *weight = A(1) / A(count);
+}
+
+template <class A>
+__global__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losses, bool mean, A* loss) {
+  double sum = 0;
+  for (int64_t r = threadIdx.x; r < p.rows; r += kTotalThreads) sum += double(losses[r]);
+  sum = block_sum(sum);
+  const int64_t count = rows_that_count(p);
+  if (threadIdx.x == 0) *loss = A(mean ? sum / double(count) : sum);
+}
+
+// Calls run.operator()<kWhole>(blocks, threads) as the rows and their alignment ask.
+template <class T, class Run>
+void for_rows(const CrossEntropyRows& p, std::initializer_list<const T*> rows, const Run& run) {
+  if (p.rows == 0) return;
+  const unsigned blocks = static_cast<unsigned>(p.rows), threads = threads_per_row(p.classes);
+  if (packs_are_whole<T>(p.classes, rows)) {
+    run.template operator()<true>(blocks, threads);
+  } else {
+    run.template operator()<false>(blocks, threads);
+  }
 }
 
 }  // namespace
@@ -144,44 +192,52 @@ __global__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losse
 template <class T>
 void cross_entropy_forward(Cuda on, const CrossEntropyRows& p, const T* logits, Acc<T>* losses,
                            Acc<T>* log_sums) {
-  if (p.rows == 0) return;
-  const unsigned blocks = static_cast<unsigned>(p.rows), threads = threads_per_row(p.classes);
-  if (packs_are_whole<T>(p.classes, {logits})) {
-    launch<cross_entropy_forward_block_per_row<T, true>>(blocks, threads, 0, on.stream, p, logits, losses,
-                                                         log_sums);
-  } else {
-    launch<cross_entropy_forward_block_per_row<T, false>>(blocks, threads, 0, on.stream, p, logits, losses,
-                                                          log_sums);
-  }
-}
-
-template <class A>
-void cross_entropy_total(Cuda on, const CrossEntropyRows& p, const A* losses, bool mean, A* loss, A* weight) {
-  launch<cross_entropy_total_one_block<A>>(1, kTotalThreads, 0, on.stream, p, losses, mean, loss, weight);
+  for_rows<T>(p, {logits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
+    launch<cross_entropy_forward_block_per_row<T, kWhole>>(blocks, threads, 0, on.stream, p, logits, losses,
+                                                           log_sums);
+  });
 }
 
 template <class T>
 void cross_entropy_backward(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
-                            const Acc<T>* dy, int64_t dy_stride, const Acc<T>* weight, T* dlogits) {
-  if (p.rows == 0) return;
-  const unsigned blocks = static_cast<unsigned>(p.rows), threads = threads_per_row(p.classes);
-  if (packs_are_whole<T>(p.classes, {logits, dlogits})) {
-    launch<cross_entropy_backward_block_per_row<T, true>>(blocks, threads, 0, on.stream, p, logits, log_sums,
-                                                          dy, dy_stride, weight, dlogits);
-  } else {
-    launch<cross_entropy_backward_block_per_row<T, false>>(blocks, threads, 0, on.stream, p, logits, log_sums,
-                                                           dy, dy_stride, weight, dlogits);
-  }
+                            const Acc<T>* dy, T* dlogits) {
+  for_rows<T>(p, {logits, dlogits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
+    launch<cross_entropy_backward_block_per_row<T, kWhole>>(blocks, threads, 0, on.stream, p, logits,
+                                                            log_sums, dy, dlogits);
+  });
+}
+
+template <class T>
+void cross_entropy_both(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight,
+                        Acc<T>* losses, T* dlogits) {
+  for_rows<T>(p, {logits, dlogits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
+    launch<cross_entropy_both_block_per_row<T, kWhole>>(blocks, threads, 0, on.stream, p, logits, weight,
+                                                        losses, dlogits);
+  });
+}
+
+template <class A>
+void cross_entropy_weight(Cuda on, const CrossEntropyRows& p, A* weight) {
+  launch<cross_entropy_weight_one_block<A>>(1, kTotalThreads, 0, on.stream, p, weight);
+}
+
+template <class A>
+void cross_entropy_total(Cuda on, const CrossEntropyRows& p, const A* losses, bool mean, A* loss) {
+  launch<cross_entropy_total_one_block<A>>(1, kTotalThreads, 0, on.stream, p, losses, mean, loss);
 }
 
 #define GALVAN_CROSS_ENTROPY(T)                                                                   \
   template void cross_entropy_forward(Cuda, const CrossEntropyRows&, const T*, Acc<T>*, Acc<T>*); \
   template void cross_entropy_backward(Cuda, const CrossEntropyRows&, const T*, const Acc<T>*,    \
-                                       const Acc<T>*, int64_t, const Acc<T>*, T*);
+                                       const Acc<T>*, T*);                                        \
+  template void cross_entropy_both(Cuda, const CrossEntropyRows&, const T*, const Acc<T>*, Acc<T>*, T*);
 GALVAN_CROSS_ENTROPY(float)
 GALVAN_CROSS_ENTROPY(double)
 GALVAN_CROSS_ENTROPY(bfloat16)
-template void cross_entropy_total(Cuda, const CrossEntropyRows&, const float*, bool, float*, float*);
-template void cross_entropy_total(Cuda, const CrossEntropyRows&, const double*, bool, double*, double*);
+#define GALVAN_CROSS_ENTROPY_TOTAL(A)                                    \
+  template void cross_entropy_weight(Cuda, const CrossEntropyRows&, A*); \
+  template void cross_entropy_total(Cuda, const CrossEntropyRows&, const A*, bool, A*);
+GALVAN_CROSS_ENTROPY_TOTAL(float)
+GALVAN_CROSS_ENTROPY_TOTAL(double)
 
 }  // namespace galvan

@@ -210,8 +210,11 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
       launch<norm_backward_columns<T, false>>(grid, kColumnWarps * 32, 0, on.stream, p, dweights, dbiases);
     }
   }
-  if (dweights) add_row_blocks(on, dweights, p.rows, p.columns, p.dweight);
-  if (dbiases) add_row_blocks(on, dbiases, p.rows, p.columns, p.dbias);
+  if (dweights) {
+    add_row_blocks(on, dweights, p.rows, p.columns, p.dweight, p.dbias);
+  } else {
+    add_row_blocks(on, dbiases, p.rows, p.columns, p.dbias);
+  }
 }
 
 #define GALVAN_NORM(T)                                     \

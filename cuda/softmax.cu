@@ -34,8 +34,8 @@ __global__ void softmax_forward_warp_per_row(const T* x, T* y, int64_t rows, int
   sum = warp_sum(sum);
 
   if constexpr (kLog) {
-    const A shift = largest + std::log(sum);
-    for (int64_t c = lane_id(); c < columns; c += 32) y[c] = T(A(x[c]) - shift);
+    const A log_sum = std::log(sum);  // a small number even where x is large: their sum would lose it
+    for (int64_t c = lane_id(); c < columns; c += 32) y[c] = T((A(x[c]) - largest) - log_sum);
   } else {
     for (int64_t c = lane_id(); c < columns; c += 32) y[c] = T(math::exp(A(x[c]) - largest) / sum);
   }

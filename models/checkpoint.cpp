@@ -94,13 +94,13 @@ ModelConfig load_config(const fs::path& folder) {
   return config;
 }
 
-LoadedModel load_model(const fs::path& folder, DType dtype) {
+LoadedModel load_model(const fs::path& folder, TensorOptions options) {
   const ModelConfig config = load_config(folder);
   LoadedModel loaded;
   loaded.tokenizer = Tokenizer::load(folder / "tokenizer.json");
   check(loaded.tokenizer->vocab_size() <= config.vocab, folder.string(), ": the tokenizer has ",
         loaded.tokenizer->vocab_size(), " tokens, the model only ", config.vocab);
-  loaded.model = std::make_unique<Transformer>(config, Init{.tensor = {.dtype = dtype}});
+  loaded.model = std::make_unique<Transformer>(config, Init{.tensor = options});
   load_weights(folder, *loaded.model);
   return loaded;
 }

@@ -46,7 +46,7 @@ ModelConfig load_config(const std::filesystem::path& folder);
 
 // Reads a model, converted to `dtype`. Throws one line that names the file and what is missing, corrupt or
 // unknown.
-LoadedModel load_model(const std::filesystem::path& folder, DType dtype = DType::f32);
+LoadedModel load_model(const std::filesystem::path& folder, TensorOptions options = {});
 
 // Reads the weights in `folder` into a model of the same sizes.
 void load_weights(const std::filesystem::path& folder, const Transformer& model);

@@ -1,45 +1,15 @@
 #include "models/dataset.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cmath>
-#include <utility>
 
 #include "core/check.h"
-#include "core/random.h"
 #include "models/files.h"
 #include "models/utf8.h"
 
 namespace galvan {
 namespace {
-
-uint64_t word64(const Philox4& words) { return static_cast<uint64_t>(words[0]) << 32 | words[1]; }
-
-// In 0 .. n-1; the bias is below n / 2^64.
-int64_t uniform_below(int64_t n, uint64_t word) {
-  return static_cast<int64_t>(static_cast<unsigned __int128>(word) * static_cast<uint64_t>(n) >> 64);
-}
-
-// Element `index` of a random permutation of 0 .. n-1 that (seed, epoch) selects.
-int64_t permuted(int64_t index, int64_t n, uint64_t seed, uint32_t epoch) {
-  constexpr uint32_t kRounds = 8;
-  // The network permutes 2 half bits; what falls outside 0 .. n-1 goes through it again until it falls
-  // inside. It has 256 values or more: one of 16 gives some orders of 5 windows a tenth more often than
-  // others.
-  const int half = std::max(4, (static_cast<int>(std::bit_width(static_cast<uint64_t>(n - 1))) + 1) / 2);
-  const uint64_t mask = (uint64_t{1} << half) - 1;
-  uint64_t value = static_cast<uint64_t>(index);
-  do {
-    uint64_t left = value >> half, right = value & mask;
-    for (uint32_t round = 0; round < kRounds; ++round) {
-      const RandomStream stream{seed, stream_of("data.shuffle"), epoch, round};
-      left = std::exchange(right, left ^ (word64(stream.words(right)) & mask));
-    }
-    value = left << half | right;
-  } while (value >= static_cast<uint64_t>(n));
-  return static_cast<int64_t>(value);
-}
 
 // One row: T tokens from `start` on, and the T tokens one on.
 void read_row(const TokenArray& tokens, int64_t start, std::span<int32_t> x, std::span<int32_t> y) {
@@ -67,46 +37,37 @@ Split split_tokens(int64_t n, double validation_fraction) {
 }
 
 BatchSampler::BatchSampler(const TokenArray& tokens, TokenRange range, const BatchOptions& options)
-    : tokens_(tokens), range_(range), options_(options) {
+    : tokens_(tokens),
+      windows_{.begin = range.begin,
+               .size = range.size(),
+               .context = options.context,
+               .batch_size = options.batch_size,
+               .micro_steps = options.micro_steps,
+               .seed = options.seed,
+               .order = options.order} {
   check(options.batch_size > 0 && options.context > 0 && options.micro_steps > 0, "data: batch size ",
         options.batch_size, ", context ", options.context, " and micro-steps ", options.micro_steps,
         " must be positive");
   check(range.size() > options.context, "data: the training split has ", range.size(),
         " tokens, fewer than context + 1 = ", options.context + 1);
-  windows_ = std::max<int64_t>(1, (range.size() - options.context) / options.context);
-}
-
-int64_t BatchSampler::start(int64_t step, int64_t micro_step, int64_t row) const {
-  const int64_t sample = micro_step * options_.batch_size + row;  // of this step
-  assert(step >= 0 && sample >= 0 && sample < windows_per_step());
-  if (options_.order == BatchOrder::random) {
-    const RandomStream stream{options_.seed, stream_of("data.random"), static_cast<uint32_t>(step), 0};
-    return range_.begin + uniform_below(range_.size() - options_.context,
-                                        word64(stream.words(static_cast<uint64_t>(sample))));
-  }
-  const int64_t global = step * windows_per_step() + sample;
-  const uint32_t epoch = static_cast<uint32_t>(global / windows_);
-  const int64_t slack = range_.size() - 1 - windows_ * options_.context;
-  const RandomStream stream{options_.seed, stream_of("data.phase"), epoch, 0};
-  const int64_t phase = uniform_below(slack + 1, word64(stream.words(0)));
-  return range_.begin + phase +
-         permuted(global % windows_, windows_, options_.seed, epoch) * options_.context;
 }
 
 void BatchSampler::read(int64_t step, int64_t micro_step, std::span<int32_t> x, std::span<int32_t> y) const {
-  const size_t T = static_cast<size_t>(options_.context);
-  assert(x.size() == T * static_cast<size_t>(options_.batch_size) && y.size() == x.size());
-  for (int64_t row = 0; row < options_.batch_size; ++row) {
+  const size_t T = static_cast<size_t>(windows_.context);
+  assert(x.size() == T * static_cast<size_t>(windows_.batch_size) && y.size() == x.size());
+  for (int64_t row = 0; row < windows_.batch_size; ++row) {
     const size_t at = static_cast<size_t>(row) * T;
     read_row(tokens_, start(step, micro_step, row), x.subspan(at, T), y.subspan(at, T));
   }
 }
 
-int64_t BatchSampler::epochs_after(int64_t steps) const { return steps * windows_per_step() / windows_; }
+int64_t BatchSampler::epochs_after(int64_t steps) const {
+  return steps * windows_per_step() / windows_per_epoch();
+}
 
 int64_t BatchSampler::steps_for(double epochs) const {
   return static_cast<int64_t>(
-      std::ceil(epochs * static_cast<double>(windows_) / static_cast<double>(windows_per_step())));
+      std::ceil(epochs * static_cast<double>(windows_per_epoch()) / static_cast<double>(windows_per_step())));
 }
 
 EvaluationBatches::EvaluationBatches(const TokenArray& tokens, TokenRange range, int64_t batch_size,

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 
+#include "core/batch_windows.h"
 #include "models/token_file.h"
 
 namespace galvan {
@@ -33,11 +34,6 @@ struct Split {
 // The last `validation_fraction` of the tokens, in [0, 1), are for validation: training has floor(n (1 -
 // fraction)).
 Split split_tokens(int64_t n, double validation_fraction = 0.1);
-
-enum class BatchOrder {
-  epoch,   // every window once an epoch, shuffled anew each time
-  random,  // windows anywhere, drawn independently
-};
 
 struct BatchOptions {
   int64_t batch_size = 12;  // B, rows of one micro-step
@@ -65,10 +61,14 @@ class BatchSampler {
   void read(int64_t step, int64_t micro_step, std::span<int32_t> x, std::span<int32_t> y) const;
 
   // The token at which row `row` of that batch begins, counted in the token array.
-  int64_t start(int64_t step, int64_t micro_step, int64_t row) const;
+  int64_t start(int64_t step, int64_t micro_step, int64_t row) const {
+    return windows_.start(step, micro_step, row);
+  }
 
-  int64_t windows_per_epoch() const { return windows_; }  // W
-  int64_t windows_per_step() const { return options_.batch_size * options_.micro_steps; }
+  // What a card needs to know to read the same batches by itself.
+  const BatchWindows& windows() const { return windows_; }
+  int64_t windows_per_epoch() const { return windows_.windows(); }  // W
+  int64_t windows_per_step() const { return windows_.windows_per_step(); }
 
   // An epoch ends with the step that has its last window. With random order, the same count of windows.
   int64_t epochs_after(int64_t steps) const;  // complete ones: floor(steps m B / W)
@@ -76,9 +76,7 @@ class BatchSampler {
 
  private:
   const TokenArray& tokens_;
-  TokenRange range_;
-  BatchOptions options_;
-  int64_t windows_;
+  BatchWindows windows_;
 };
 
 // A whole split in order, every token but the first a target exactly once: windows of T tokens that don't

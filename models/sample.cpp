@@ -40,6 +40,7 @@ std::string generate(const Transformer& model, const Tokenizer& tokenizer, const
   KeyValueCache cache = model.make_cache(1, room);
   StreamingDecoder decoder(tokenizer);
   const RandomStream random{.seed = options.seed, .stream = stream_of("sample")};
+  const TensorOptions on_device{.dtype = DType::i32, .device = model.parameters()[0].second.device()};
   std::string text;
   size_t shown = 0;
   // Shows text up to `end`, or up to the code point that `end` would cut.
@@ -51,7 +52,8 @@ std::string generate(const Transformer& model, const Tokenizer& tokenizer, const
 
   for (int64_t i = 0; i < options.tokens; ++i) {
     const std::vector<int32_t> next(window.end() - static_cast<int64_t>(fresh), window.end());
-    const Tensor logits = model.next_logits(Tensor::from(next, {1, static_cast<int64_t>(fresh)}), cache);
+    const Tensor logits =
+        model.next_logits(Tensor::from(next, {1, static_cast<int64_t>(fresh)}, on_device), cache);
     const int64_t tokens =
         std::min(tokenizer.vocab_size(), logits.size(1));  // ids of no token are never drawn
     const Philox4 words = random.words(static_cast<uint64_t>(i));

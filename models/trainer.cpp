@@ -40,18 +40,26 @@ Trainer::Trainer(const TrainerInputs& inputs, const TrainerOptions& options, Tra
                 .context = inputs.model.config().context,
                 .micro_steps = options.accumulate,
                 .seed = options.seed,
-                .order = options.order}) {
+                .order = options.order}),
+      batch_(inputs.tokens, sampler_.windows(), inputs.optimizer.arena().parameters().device()),
+      step_replay_(device(), options.replay) {
   check(options.steps >= 0, "train: steps ", options.steps, " is negative");
+  check(inputs.tokens.vocab_size() <= inputs.model.config().vocab, "train: the text has ",
+        inputs.tokens.vocab_size(), " kinds of token, the model knows ", inputs.model.config().vocab);
   check_compatible(inputs.schedule, inputs.optimizer.momentum(), options.steps);
   table_ = tabulate(inputs.schedule, options.steps, inputs.optimizer.momentum());
-  tokens_ = Tensor::zeros({options.batch_size, inputs.model.config().context}, {.dtype = DType::i32});
-  targets_ = Tensor::zeros(tokens_.shape(), {.dtype = DType::i32});
+  if (options.steps > 0) inputs.optimizer.set_schedule(table_);
+  inputs.optimizer.set_step(0);
+  if (inputs.split.validation.size() > 1)
+    evaluator_.emplace(inputs.model, inputs.tokens, inputs.split.validation, inputs.tokenizer,
+                       options.batch_size, 0, options.replay);
 }
 
 void Trainer::resume(const TrainingState& state) {
   check(state.step <= options_.steps, "resume: the checkpoint is at step ", state.step, ", past the ",
         options_.steps, " steps of this run");
   inputs_.optimizer.load_state(state.optimizer);
+  inputs_.optimizer.set_step(state.step);
   step_ = state.step;
   resumed_ = true;
   try {
@@ -81,50 +89,77 @@ void Trainer::save(const std::filesystem::path& run, bool is_best) {
   if (events_.on_checkpoint) events_.on_checkpoint(step_, is_best);
 }
 
-// Adds one micro-batch's gradients; returns its loss.
-double Trainer::forward_backward(int64_t micro_step) {
-  const auto n = static_cast<size_t>(tokens_.numel());
-  sampler_.read(step_, micro_step, {tokens_.data<int32_t>(), n}, {targets_.data<int32_t>(), n});
-  RandomContext::current().begin(options_.seed, static_cast<uint32_t>(step_),
-                                 static_cast<uint32_t>(micro_step));
-  const Tensor logits = inputs_.model(tokens_);
-  const Tensor loss = cross_entropy(logits, targets_);
+// Adds one micro-batch's gradients; returns its loss. The step's number is the optimizer's, where the device has it.
+Tensor Trainer::forward_backward(int64_t micro_step) {
+  const int64_t* const step = inputs_.optimizer.step_address();
+  batch_.read(step, micro_step);
+  RandomContext::current().begin(options_.seed, 0, static_cast<uint32_t>(micro_step), step);
+  const Tensor loss = cross_entropy(inputs_.model(batch_.inputs()), batch_.targets());
   loss.backward();
-  return loss.item();
+  return loss;
+}
+
+void Trainer::enqueue_step() {
+  const TrustedIndices trusted;  // a TokenArray has searched them
+  Optimizer& optimizer = inputs_.optimizer;
+  for (int64_t micro = 0; micro < options_.accumulate; ++micro) optimizer.add_loss(forward_backward(micro));
+  optimizer.enqueue_step({.grad_scale = 1.0 / static_cast<double>(options_.accumulate),
+                          .clip_norm = options_.clip,
+                          .skip_non_finite = true});
+  optimizer.zero_grad();
+}
+
+// So many updates, of which the host waits for the last alone. Returns what those that were done report; where one
+// was not finite, it and all after it are not done, and bad_ has it.
+std::vector<StepReport> Trainer::train_steps(int64_t count) {
+  check(step_ + count <= options_.steps, "train: the run has ", options_.steps, " steps");
+  const auto start = Clock::now();
+  for (int64_t i = 0; i < count; ++i) step_replay_.run([&] { enqueue_step(); });
+  const int64_t begin = step_, end = inputs_.optimizer.control().step;  // waits
+  const std::vector<StepRecord> records = inputs_.optimizer.records(begin, std::min(end + 1, begin + count));
+  step_seconds_ = seconds_since(start) / static_cast<double>(count);
+
+  std::vector<StepReport> reports;
+  for (; step_ < end; ++step_) {
+    const StepRecord& record = records[static_cast<size_t>(step_ - begin)];
+    const auto k = static_cast<size_t>(step_);
+    reports.push_back({.step = step_ + 1,
+                       .epoch = sampler_.epochs_after(step_) + 1,
+                       .loss = record.loss,
+                       .lr = table_.lr[k],
+                       .momentum = table_.momentum[k],
+                       .grad_norm = record.grad_norm,
+                       .tokens = batch_.inputs().numel() * options_.accumulate,
+                       .seconds = step_seconds_});
+  }
+  if (end < begin + count) bad_ = records.back();
+  return reports;
 }
 
 StepReport Trainer::train_step() {
-  const auto start = Clock::now();
-  const double lr = table_.lr.at(static_cast<size_t>(step_)),
-               momentum = table_.momentum.at(static_cast<size_t>(step_));
-  double loss = 0;
-  for (int64_t micro = 0; micro < options_.accumulate; ++micro) loss += forward_backward(micro);
-  loss /= static_cast<double>(options_.accumulate);
-  const double scale = 1.0 / static_cast<double>(options_.accumulate);
-  StepResult result{.grad_norm = loss, .applied = false};  // a bad loss has bad gradients
-  if (std::isfinite(loss))
-    result = inputs_.optimizer.step({.lr = lr,
-                                     .momentum = momentum,
-                                     .grad_scale = scale,
-                                     .clip_norm = options_.clip,
-                                     .skip_non_finite = true});
-  inputs_.optimizer.zero_grad();
-  if (!result.applied) explain_non_finite(loss, result.grad_norm);
-  const int64_t epoch = sampler_.epochs_after(step_) + 1;
-  ++step_;
-  return {.step = step_,
-          .epoch = epoch,
-          .loss = loss,
-          .lr = lr,
-          .momentum = momentum,
-          .grad_norm = result.grad_norm,
-          .tokens = tokens_.numel() * options_.accumulate,
-          .seconds = seconds_since(start)};
+  const std::vector<StepReport> reports = train_steps(1);
+  if (bad_) explain_non_finite(*bad_);
+  return reports[0];
 }
 
-void Trainer::explain_non_finite(double loss, double grad_norm) {
-  if (std::isnan(loss)) loss = std::abs(loss);  // no "-nan"
-  if (std::isnan(grad_norm)) grad_norm = std::abs(grad_norm);
+// How many steps come before the next that is followed by more than a line of the record.
+int64_t Trainer::steps_to_pause(int64_t epoch) const {
+  // On a card as many as take a tenth of a second or two: often enough to be watched and stopped.
+  constexpr double kSeconds = 0.15;
+  const int64_t unwatched =
+      device().is_cpu() || step_seconds_ == 0
+          ? 1
+          : std::clamp<int64_t>(static_cast<int64_t>(kSeconds / step_seconds_), 1, kStepRecords / 2);
+  const int64_t of_epoch = (epoch + 1) * sampler_.windows_per_epoch();
+  int64_t next = std::min(options_.steps, (of_epoch - 1) / sampler_.windows_per_step() + 1);
+  for (const int64_t every : {options_.eval_every, options_.save_every})
+    if (every > 0) next = std::min(next, (step_ / every + 1) * every);
+  return std::min(next - step_, unwatched);
+}
+
+void Trainer::explain_non_finite(const StepRecord& record) {
+  const double loss = std::isnan(record.loss) ? std::abs(record.loss) : record.loss;  // no "-nan"
+  const double grad_norm = std::isnan(record.grad_norm) ? std::abs(record.grad_norm) : record.grad_norm;
   std::string culprit = "no single op's result is; the sum of squares overflowed";
   try {
     AnomalyGuard guard;
@@ -148,7 +183,6 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
   check(resumed_ || step_ > 0 || !std::filesystem::exists(run / "current", ignored), run.string(),
         ": holds a run's checkpoints already; resume it, or train in another folder");
   MetricsFile metrics(run / "metrics.jsonl", step_);
-  const bool has_validation = inputs_.split.validation.size() > 1;
   int64_t saved = resumed_ ? step_ : -1;
   const auto save_now = [&](bool is_best) {
     metrics.sync();
@@ -167,25 +201,23 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
         if (saved != step_) save_now(false);
         return Ending::stopped;
       }
-      StepReport report;
-      try {
-        report = train_step();
-      } catch (const NonFiniteError&) {
-        if (saved != step_) save_now(false);
-        throw;
+      for (const StepReport& report : train_steps(steps_to_pause(epoch))) {
+        progress_.epoch_loss += report.loss;
+        ++progress_.epoch_steps;
+        metrics.append(to_json(report));
+        if (events_.on_step) events_.on_step(report);
       }
-      progress_.epoch_loss += report.loss;
-      ++progress_.epoch_steps;
-      metrics.append(to_json(report));
-      if (events_.on_step) events_.on_step(report);
+      if (bad_) {
+        if (saved != step_) save_now(false);
+        explain_non_finite(*bad_);
+      }
 
       epoch_goes_on = sampler_.epochs_after(step_) == epoch;
       const bool end = step_ == options_.steps;
       std::optional<Evaluation> evaluation;
       bool is_best = false;
-      if (has_validation && (due(options_.eval_every) || !epoch_goes_on || end)) {
-        evaluation = evaluate(inputs_.model, inputs_.tokens, inputs_.split.validation, inputs_.tokenizer,
-                              options_.batch_size);
+      if (evaluator_ && (due(options_.eval_every) || !epoch_goes_on || end)) {
+        evaluation = evaluator_->run();
         is_best = evaluation->loss < progress_.best_loss;
         progress_.without_best = is_best ? 0 : progress_.without_best + 1;
         if (is_best) {

@@ -34,6 +34,7 @@ struct TrainerOptions {
   int64_t save_every = 0;  // steps between checkpoints, besides those of new best losses and of the end
   int64_t patience = 0;    // stop after so many evaluations in a row without a new best; 0: never
   uint64_t seed = 1337;    // of batches and dropout
+  bool replay = true;      // on a card, the step is recorded as one graph and replayed (core/replay.h)
 };
 
 // What a run works on. Everything must outlive the trainer.
@@ -51,7 +52,7 @@ struct StepReport {
   int64_t epoch = 0;  // from 1
   double loss = 0, lr = 0, momentum = 0, grad_norm = 0;
   int64_t tokens = 0;  // trained on in this step
-  double seconds = 0;
+  double seconds = 0;  // of several steps that were not waited for one by one, each one's share
 };
 
 struct EpochReport {
@@ -88,7 +89,7 @@ class Trainer {
   // infinity: the step is run again to name the first op that made it.
   Ending run(const std::filesystem::path& run, const std::atomic<bool>& stop);
 
-  // One update. Public for benchmarks.
+  // One update; throws as run() does, but saves nothing. Public for benchmarks.
   StepReport train_step();
 
   int64_t step() const { return step_; }
@@ -106,8 +107,12 @@ class Trainer {
     int64_t epoch_steps = 0;
   };
 
-  double forward_backward(int64_t micro_step);
-  [[noreturn]] void explain_non_finite(double loss, double grad_norm);
+  Device device() const { return batch_.inputs().device(); }
+  Tensor forward_backward(int64_t micro_step);
+  void enqueue_step();
+  std::vector<StepReport> train_steps(int64_t count);
+  int64_t steps_to_pause(int64_t epoch) const;
+  [[noreturn]] void explain_non_finite(const StepRecord& record);
   void save(const std::filesystem::path& run, bool is_best);
   bool due(int64_t every) const { return every > 0 && step_ % every == 0; }
 
@@ -115,8 +120,12 @@ class Trainer {
   TrainerOptions options_;
   TrainerEvents events_;
   BatchSampler sampler_;
-  ScheduleTable table_;      // learning rate and momentum of every step, made once
-  Tensor tokens_, targets_;  // [B, T], filled anew for each micro-batch
+  ScheduleTable table_;  // learning rate and momentum of every step, made once
+  BatchReader batch_;    // filled anew for each micro-batch
+  Replay step_replay_;
+  std::optional<Evaluator> evaluator_;  // of the validation split
+  std::optional<StepRecord> bad_;       // what a step that was not finite left
+  double step_seconds_ = 0;             // of a step, lately
   Progress progress_;
   int64_t step_ = 0;
   bool resumed_ = false;

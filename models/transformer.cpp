@@ -105,7 +105,9 @@ Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
             // Nothing is added to the stream, in the pass that below adds a branch: so that gradients are rounded alike.
             const AddNorm start =
                 first ? AddNorm{.sum = in[0], .normed = block.norm1(in[0])}
-                      : block.norm1.add(Tensor::zeros(in[0].shape(), {.dtype = in[0].dtype()}), in[0]);
+                      : block.norm1.add(
+                            Tensor::zeros(in[0].shape(), {.dtype = in[0].dtype(), .device = in[0].device()}),
+                            in[0]);
             const AddNorm middle = block.norm2.add(drop(attend(block, start.normed)), start.sum);
             return drop(feed_forward(block, middle.normed)) + middle.sum;
           },

@@ -14,9 +14,18 @@ T converted(double value) {
   }
 }
 
-// y = x, element by element; the shapes are equal.
+// y = x, of one dtype, both dense, on two devices.
+void copy_bytes([[maybe_unused]] const Tensor& x, [[maybe_unused]] const Tensor& y) {
+#ifdef GALVAN_CUDA
+  const auto at = [](const Tensor& t) {
+    return static_cast<char*>(t.impl()->storage->data()) + t.impl()->offset * size_of(t.dtype());
+  };
+  cuda_backend::copy(at(y), y.device(), at(x), x.device(), x.numel() * size_of(x.dtype()));
+#endif
+}
+
+// y = x, element by element; shapes and devices are equal.
 void copy_values(const Tensor& x, const Tensor& y) {
-  check(x.device() == y.device(), "copy: devices differ, ", x.device(), " and ", y.device());
   dispatch<"copy">(x, [&]<class From>(auto on) {
     dispatch<"copy">(y, [&]<class To>(auto) {
       strided_copy<From, To>(on, x.data<From>(), x.strides(), y.data<To>(), y.strides(), x.shape());
@@ -34,7 +43,7 @@ void Tensor::copy_(const Tensor& source) const {
         "copy_: would drop the gradient of its source; detach it first");
   check(broadcast("copy_", shape(), source.shape()) == shape(), "copy_: shape ", source.shape(),
         " does not broadcast to ", shape());
-  const Tensor detached = source.detach();
+  const Tensor detached = source.detach().to(device());
   copy_values(detached.shape() == shape() ? detached : detached.expand(shape()), *this);
 }
 
@@ -57,8 +66,11 @@ Tensor Tensor::to(DType to) const {
 
 Tensor Tensor::to(Device to) const {
   check_defined("to", *this);
-  check(to == device(), "to: no backend for ", to, " in this build");
-  return *this;
+  if (to == device()) return *this;
+  const Tensor x = dense(*this), y = empty(shape(), {.dtype = dtype(), .device = to});
+  copy_bytes(x, y);
+  return record("to", y, {*this},
+                [from = device()](const Tensor& dy, Needs) -> Grads { return {dy.to(from)}; });
 }
 
 Tensor Tensor::clone() const {

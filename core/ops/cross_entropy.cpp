@@ -21,9 +21,9 @@ void check_inputs(const Tensor& logits, const Tensor& targets, const CrossEntrop
         options.label_smoothing, " is not in 0..1");
 }
 
-}  // namespace
-
-Tensor cross_entropy(const Tensor& logits_any, const Tensor& targets_any, CrossEntropyOptions options) {
+// Where `owned`, nobody but the caller, who gives them away, holds the logits.
+Tensor cross_entropy_of(const Tensor& logits_any, const Tensor& targets_any, CrossEntropyOptions options,
+                        bool owned) {
   check_inputs(logits_any, targets_any, options);
   const Tensor logits = logits_any.contiguous(), targets = targets_any.contiguous();
   const int64_t classes = logits.shape().back();
@@ -39,33 +39,65 @@ Tensor cross_entropy(const Tensor& logits_any, const Tensor& targets_any, CrossE
 
   // The loss is f32 for bf16 logits, too.
   const TensorOptions wide{.dtype = acc_dtype(logits.dtype()), .device = logits.device()};
-  const bool each = options.reduction == Reduction::none;
-  const Tensor losses = Tensor::empty(targets.shape(), wide), log_sums = Tensor::empty({rows.rows}, wide);
-  const Tensor weight = each ? Tensor() : Tensor::empty({}, wide);
-  const Tensor loss = each ? losses : Tensor::empty({}, wide);
+  const Tensor losses = Tensor::empty(targets.shape(), wide);
+  if (options.reduction == Reduction::none) {
+    const Tensor log_sums = Tensor::empty({rows.rows}, wide);
+    dispatch<"cross_entropy">(logits, [&]<class T>(auto on) {
+      cross_entropy_forward<T>(on, rows, logits.data<T>(), losses.data<Acc<T>>(), log_sums.data<Acc<T>>());
+    });
+    // dlogits = (softmax(logits) - t) dy, rows that are ignored 0
+    return record("cross_entropy", losses, {logits},
+                  [logits = save(logits), targets = save(targets), log_sums, rows](const Tensor& upstream,
+                                                                                   Needs) -> Grads {
+                    const Tensor dy = upstream.contiguous(), dlogits = Tensor::empty_like(*logits);
+                    CrossEntropyRows p = rows;
+                    p.targets = targets->data<int32_t>();
+                    dispatch<"cross_entropy">(*logits, [&]<class T>(auto on) {
+                      cross_entropy_backward<T>(on, p, logits->data<T>(), log_sums.data<Acc<T>>(),
+                                                dy.data<Acc<T>>(), dlogits.data<T>());
+                    });
+                    return {dlogits};
+                  });
+  }
+
+  // One number comes out: its gradient, but for a factor, is known now, while the rows are at hand.
+  const bool mean = options.reduction == Reduction::mean;
+  const bool with_gradient = grad_enabled() && logits.requires_grad();
+  const Tensor loss = Tensor::empty({}, wide);
+  Tensor dlogits;
+  if (with_gradient) dlogits = owned ? logits.detach() : Tensor::empty_like(logits);
   dispatch<"cross_entropy">(logits, [&]<class T>(auto on) {
     using A = Acc<T>;
-    cross_entropy_forward<T>(on, rows, logits.data<T>(), losses.data<A>(), log_sums.data<A>());
-    if (!each)
-      cross_entropy_total<A>(on, rows, losses.data<A>(), options.reduction == Reduction::mean, loss.data<A>(),
-                             weight.data<A>());
+    if (with_gradient) {
+      const Tensor weight = mean ? Tensor::empty({}, wide) : Tensor::ones({}, wide);
+      if (mean) cross_entropy_weight<A>(on, rows, weight.data<A>());
+      cross_entropy_both<T>(on, rows, logits.data<T>(), weight.data<A>(), losses.data<A>(),
+                            dlogits.data<T>());
+    } else {
+      const Tensor log_sums = Tensor::empty({rows.rows}, wide);
+      cross_entropy_forward<T>(on, rows, logits.data<T>(), losses.data<A>(), log_sums.data<A>());
+    }
+    cross_entropy_total<A>(on, rows, losses.data<A>(), mean, loss.data<A>());
   });
+  return record("cross_entropy", loss, {logits}, [dlogits](const Tensor& dy, Needs) -> Grads {
+    if (autograd::is_seed(dy)) return {dlogits};
+    return {mul(dlogits.to(dy.dtype()), dy).to(dlogits.dtype())};
+  });
+}
 
-  // dlogits = (softmax(logits) - t) dy, rows that are ignored 0
-  return record("cross_entropy", loss, {logits},
-                [logits = save(logits), targets = save(targets), log_sums, weight, rows](
-                    const Tensor& upstream, Needs) -> Grads {
-                  const Tensor dy = upstream.contiguous(), dlogits = Tensor::empty_like(*logits);
-                  CrossEntropyRows p = rows;
-                  p.targets = targets->data<int32_t>();
-                  dispatch<"cross_entropy">(*logits, [&]<class T>(auto on) {
-                    using A = Acc<T>;
-                    cross_entropy_backward<T>(
-                        on, p, logits->data<T>(), log_sums.data<A>(), dy.data<A>(), weight.defined() ? 0 : 1,
-                        weight.defined() ? weight.data<A>() : nullptr, dlogits.data<T>());
-                  });
-                  return {dlogits};
-                });
+}  // namespace
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options) {
+  return cross_entropy_of(logits, targets, options, false);
+}
+
+Tensor cross_entropy(Tensor&& given, const Tensor& targets, CrossEntropyOptions options) {
+  const Tensor logits = std::move(given);
+  check_defined("cross_entropy", logits);
+  // Nobody else: no other handle, no view, no op that has kept them for its backward.
+  const bool owned = !logits.is_leaf() && logits.impl().use_count() == 1 &&
+                     logits.impl()->storage.use_count() == 1 && logits.is_contiguous();
+  return cross_entropy_of(logits, targets, options, owned);
 }
 
 }  // namespace galvan

@@ -10,6 +10,7 @@ namespace {
 
 Tensor select(const char* op, const Tensor& x, int dim, const Tensor& index_in, const Shape& shape) {
   check(index_in.dtype() == DType::i32, op, ": index must be i32, not ", index_in.dtype());
+  check(x.device() == index_in.device(), op, ": devices differ, ", x.device(), " and ", index_in.device());
   const Tensor index = dense(index_in);
   const int64_t rows = x.shape()[dim], picks = index.numel();
   const BadIndex bad = find_bad_index(index, rows);

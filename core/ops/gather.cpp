@@ -9,6 +9,7 @@ Tensor gather(const Tensor& x, int dim, const Tensor& index_in) {
   check_defined("gather", x);
   check_defined("gather", index_in);
   check(index_in.dtype() == DType::i32, "gather: index must be i32, not ", index_in.dtype());
+  check(x.device() == index_in.device(), "gather: devices differ, ", x.device(), " and ", index_in.device());
   dim = wrap_dim("gather", dim, x.rank());
   bool fits = index_in.rank() == x.rank();
   for (int i = 0; fits && i < x.rank(); ++i) fits = i == dim || index_in.shape()[i] <= x.shape()[i];

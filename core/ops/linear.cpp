@@ -65,7 +65,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
       if (!grads[1].defined()) grads[1] = Tensor::empty_like(weight);
       multiply(dy, true, rows_of(x), false, {}, grads[1]);
     }
-    if (has_bias && needs[2]) grads[2] = sum(dy, {.dims = {0}});
+    if (has_bias && needs[2]) {
+      const int64_t rows = dy.size(0), out = dy.size(1);
+      grads[2] = needs.grad_buffer(2);
+      if (!grads[2].defined() || !grads[2].is_contiguous())
+        grads[2] = Tensor::empty({out}, {.dtype = dy.dtype(), .device = dy.device()});
+      dispatch<"linear">(
+          dy, [&]<class T>(auto on) { sum<T>(on, dy.data<T>(), grads[2].data<T>(), 1, rows, out, 1.0); });
+    }
     return grads;
   };
   if (!bias.defined())

@@ -49,7 +49,7 @@ TEST_CASE("mistakes on the command line") {
   expect({"train", "--data", "text.txt", "--schedule", "step"}, 2,
          "the step schedule needs --step-size" + hint);
   expect({"train", "--data", "text.txt", "--device", "cuda"}, 1,
-         "--device cuda: this build has no CUDA; cpu and auto train on the processor");
+         "--device cuda: this build has no CUDA; cpu and auto compute on the processor");
   expect({"train", "--data", "text.txt", "--width", "33", "--heads", "4"}, 1,
          "model: width 33 is not a multiple of heads 4");
   expect(

@@ -106,13 +106,67 @@ TEST_CASE("cross_entropy takes any leading dimensions, views and one row without
         cross_entropy(flat.slice(0, 1, 2), classes({3}, {1})).item());
 }
 
-TEST_CASE("cross_entropy stores no probabilities") {
+TEST_CASE(
+    "cross_entropy stores no probabilities: of each row a number, or the gradient in the logits' place") {
   const int64_t R = 64, V = 1024;
   const Tensor x = Tensor::normal({R, V}, {.seed = 1}).set_requires_grad();
   const Tensor targets = Tensor::full({R}, 7, {.dtype = DType::i32});
   const int64_t before = memory_stats().bytes_in_use;
-  const Tensor loss = cross_entropy(x, targets);
-  CHECK(memory_stats().bytes_in_use - before < R * V);
+  {
+    const Tensor losses = cross_entropy(x, targets, {.reduction = Reduction::none});
+    CHECK(memory_stats().bytes_in_use - before < R * V);
+  }
+  const Tensor loss = cross_entropy(x * 1.0, targets);      // the product is given away
+  CHECK(memory_stats().bytes_in_use - before < R * V * 5);  // in f32: once, not twice
+  {
+    const NoGrad guard;
+    const int64_t now = memory_stats().bytes_in_use;
+    cross_entropy(x, targets);
+    CHECK(memory_stats().bytes_in_use == now);
+  }
+}
+
+TEST_CASE("cross_entropy overwrites no logits that somebody holds") {
+  const Tensor x = Tensor::normal({5, 33}, {.seed = 1}).set_requires_grad();
+  const Tensor targets = Tensor::from(golden_integers(5, 2, 33), {5});
+  const auto gradient = [&](const Tensor& loss) {
+    x.set_grad({});
+    loss.backward();
+    return x.grad().to_vector();
+  };
+  const std::vector<double> expected = gradient(cross_entropy(x, targets));
+  CHECK(gradient(cross_entropy(x * 1.0, targets)) == expected);
+
+  Tensor logits = x * 1.0;
+  const Tensor handle = logits, view = (x * 1.0).slice(0, 0, 5);
+  CHECK(gradient(cross_entropy(std::move(logits), targets)) == expected);
+  CHECK(handle.to_vector() == x.to_vector());
+  Tensor whole = x * 1.0;
+  const Tensor part = whole.slice(0, 1, 3);
+  CHECK(gradient(cross_entropy(std::move(whole), targets)) == expected);
+  CHECK(part.to_vector() == x.slice(0, 1, 3).to_vector());
+  // tanh has kept its output for its backward.
+  CHECK_NOTHROW(gradient(cross_entropy(tanh(x), targets)));
+  Tensor leaf = Tensor::normal({5, 33}, {.seed = 1}).set_requires_grad();
+  CHECK_NOTHROW(cross_entropy(std::move(leaf), targets).backward());
+  CHECK(view.defined());
+}
+
+TEST_CASE("cross_entropy multiplies by an upstream gradient that is not 1, again and again") {
+  const Tensor x = Tensor::normal({5, 33}, {.seed = 1, .tensor = {.dtype = DType::f64}}).set_requires_grad();
+  const Tensor targets = Tensor::from(golden_integers(5, 2, 33), {5});
+  const auto gradient = [&](const Tensor& of, const Tensor& upstream) {
+    return grad(std::vector{of}, std::vector{x}, std::vector{upstream}, {.retain_graph = true})[0]
+        .to_vector();
+  };
+  const Tensor loss = cross_entropy(x * 1.0, targets),
+               minus_three = Tensor::full({}, -3.0, {.dtype = DType::f64});
+  std::vector<double> expected = gradient(loss, {});
+  for (double& value : expected) value *= -3.0;
+  for (int i = 0; i < 2; ++i) {
+    CHECK(gradient(loss, minus_three) == expected);
+    CHECK(gradient(loss * -3.0, {}) == expected);
+  }
 }
 
 TEST_CASE("cross_entropy gives the same bits on any number of threads") {

@@ -6,142 +6,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <set>
 
 #include "core/autograd.h"
 #include "core/gradcheck.h"
 #include "core/parallel.h"
-#include "tests/core/golden.h"
-#include "tests/core/tolerance.h"
-#include "tests/op_table/op_table.h"
+#include "tests/op_table/harness.h"
 
 using namespace galvan;
-
-namespace {
-
-// One case of one row, in f64.
-struct Sample {
-  std::string name;
-  std::vector<Tensor> inputs;
-  Attributes attributes;
-  bool golden = false;
-  // Golden ones; empty for an input without a gradient.
-  std::vector<std::vector<double>> outputs = {};
-  std::vector<std::vector<double>> upstream = {};
-  std::vector<std::vector<double>> grads = {};
-};
-
-Shape shape_of(const std::vector<int64_t>& sizes) {
-  Shape shape;
-  for (int64_t size : sizes) shape.push_back(size);
-  return shape;
-}
-
-bool has_golden(const OpRow& row) {
-  static const nlohmann::json file = golden_file("ops.json");
-  return std::any_of(file.at("cases").begin(), file.at("cases").end(),
-                     [&](const nlohmann::json& c) { return c.at("op") == row.name; });
-}
-
-std::vector<Sample> samples(const OpRow& row) {
-  std::vector<Sample> all;
-  if (has_golden(row)) {
-    for (const GoldenCase& c : golden_cases(row.name)) {
-      Sample s{.name = c.name, .inputs = {}, .attributes = c.attributes, .golden = true};
-      for (const GoldenInput& in : c.inputs) {
-        const DType dtype = in.dtype == "f64" ? DType::f64 : in.dtype == "i32" ? DType::i32 : DType::boolean;
-        s.inputs.push_back(Tensor::from(in.values, shape_of(in.shape), {.dtype = dtype}));
-        s.grads.push_back(in.grad);
-      }
-      for (const GoldenOutput& y : c.outputs) {
-        s.outputs.push_back(y.values);
-        s.upstream.push_back(y.upstream);
-      }
-      all.push_back(std::move(s));
-    }
-  }
-  for (const OpCase& c : row.cases)
-    all.push_back({.name = row.name + " " + c.name,
-                   .inputs = make_inputs(c, DType::f64),
-                   .attributes = c.attributes,
-                   .golden = false});
-  return all;
-}
-
-// Real inputs converted to dtype.
-std::vector<Tensor> converted(std::span<const Tensor> inputs, DType dtype) {
-  std::vector<Tensor> out;
-  for (const Tensor& x : inputs) out.push_back(is_floating(x.dtype()) ? x.to(dtype) : x);
-  return out;
-}
-
-struct Result {
-  Outputs outputs;
-  Grads grads;  // undefined for inputs that have none
-};
-
-using Call = std::function<Outputs(Inputs, const Attributes&)>;
-
-// Runs forward and, for a row with one, backward. Upstream gradients, where none are given, are random and rounded
-// to bf16, so that every dtype gets the same.
-Result run(const OpRow& row, const Call& call, std::span<const Tensor> inputs, const Sample& s) {
-  std::vector<Tensor> xs, leaves;
-  for (const Tensor& x : inputs) {
-    xs.push_back(x.detach());
-    if (row.has_backward && is_floating(x.dtype())) leaves.push_back(xs.back().set_requires_grad());
-  }
-  RandomContext::current().begin(1, 0, 0);
-  Result r;
-  r.outputs = call(xs, s.attributes);
-  std::vector<Tensor> ys, upstream;
-  for (size_t j = 0; j < r.outputs.size(); ++j) {
-    const Tensor& y = r.outputs[j];
-    CHECK(y.requires_grad() == (row.has_backward && is_floating(y.dtype())));
-    if (!y.requires_grad()) continue;
-    ys.push_back(y);
-    upstream.push_back(s.golden ? Tensor::from(s.upstream[j], y.shape())
-                                : Tensor::uniform(y.shape(), {.low = -1, .seed = j}));
-    upstream.back() = upstream.back().to(DType::bf16).to(y.dtype());
-    if (s.golden && y.dtype() == DType::f64) upstream.back() = Tensor::from(s.upstream[j], y.shape());
-  }
-  r.grads.resize(inputs.size());
-  if (ys.empty()) return r;
-  const Grads got = grad(ys, leaves, upstream);
-  for (size_t i = 0, leaf = 0; i < inputs.size(); ++i)
-    if (is_floating(inputs[i].dtype())) r.grads[i] = got[leaf++];
-  return r;
-}
-
-void check_close(const Tensor& got, const std::vector<double>& want, DType dtype, int64_t length,
-                 double slack = 1.0) {
-  const std::vector<double> values = got.to_vector();
-  REQUIRE(values.size() == want.size());
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (!std::isfinite(want[i])) {
-      CHECK((std::isnan(want[i]) ? std::isnan(values[i]) : values[i] == want[i]));
-    } else if (!(std::fabs(values[i] - want[i]) <= slack * tolerance(dtype, length, want[i]))) {
-      FAIL_CHECK("element " << i << " of " << got.shape() << ": got " << values[i] << ", expected " << want[i]
-                            << ", tolerance " << slack * tolerance(dtype, length, want[i]));
-    }
-  }
-}
-
-// A gradient adds up what broadcasting had spread.
-int64_t gradient_length(const OpRow& row, const Sample& s, const Tensor& x, const Outputs& outputs) {
-  int64_t spread = 1;
-  for (const Tensor& y : outputs) spread = std::max(spread, y.numel() / std::max<int64_t>(1, x.numel()));
-  return row.length(s.inputs, s.attributes) * spread;
-}
-
-bool is_whole(const Attributes& attributes) {
-  return std::all_of(attributes.begin(), attributes.end(), [](const nlohmann::json& a) {
-    return !a.is_number_float() || a.get<double>() == std::floor(a.get<double>());
-  });
-}
-
-}  // namespace
 
 TEST_CASE("every op of kOpTypes has a row, and every row an op") {
   std::set<std::string> names, ops;
@@ -227,15 +100,10 @@ TEST_CASE("i32 and bool give what f64 gives for whole numbers") {
         if (!is_whole(s.attributes)) continue;
         CAPTURE(s.name);
         CAPTURE(std::string(name(dtype)));
-        std::vector<Tensor> whole, wide;
-        for (const Tensor& x : s.inputs) {
-          const bool real = is_floating(x.dtype());
-          const Tensor scaled = real ? mul(x, dtype == DType::i32 ? 8.0 : 1.0) : x;
-          whole.push_back(!real                 ? x
-                          : dtype == DType::i32 ? scaled.to(DType::i32)
-                                                : gt(scaled, mul(scaled, 0.0)));
-          wide.push_back(real ? whole.back().to(DType::f64) : x);
-        }
+        const std::vector<Tensor> whole = whole_numbers(s.inputs, dtype);
+        std::vector<Tensor> wide;
+        for (size_t i = 0; i < whole.size(); ++i)
+          wide.push_back(is_floating(s.inputs[i].dtype()) ? whole[i].to(DType::f64) : whole[i]);
         NoGrad guard;
         const Outputs got = row.call(whole, s.attributes), want = row.call(wide, s.attributes);
         for (size_t j = 0; j < got.size(); ++j) CHECK(got[j].to_vector() == want[j].to_vector());

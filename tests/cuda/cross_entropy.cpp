@@ -1,4 +1,6 @@
 // Cross-entropy on the card equals the CPU's.
+#include <cstring>
+
 #include "kernel_test.h"
 
 using namespace galvan;
@@ -37,7 +39,8 @@ void check_cross_entropy(std::vector<T> values, int64_t rows, int64_t classes, d
 
   losses.host = losses.device.values();
   const auto total = [&](auto on) {
-    cross_entropy_total<A>(on, rows_on(on), losses.on(on), mean, loss.on(on), weight.on(on));
+    cross_entropy_total<A>(on, rows_on(on), losses.on(on), mean, loss.on(on));
+    cross_entropy_weight<A>(on, rows_on(on), weight.on(on));
   };
   total(Cpu{});
   total(cuda);
@@ -45,15 +48,29 @@ void check_cross_entropy(std::vector<T> values, int64_t rows, int64_t classes, d
   weight.check(0);
 
   log_sums.host = log_sums.device.values();
-  const auto backward = [&](auto on, bool each) {
-    cross_entropy_backward<T>(on, rows_on(on), logits.on(on), log_sums.on(on), dy.on(on), each ? 1 : 0,
-                              weight.on(on, !each), dlogits.on(on));
+  const auto backward = [&](auto on) {
+    cross_entropy_backward<T>(on, rows_on(on), logits.on(on), log_sums.on(on), dy.on(on), dlogits.on(on));
   };
-  for (const bool each : {true, false}) {
-    backward(Cpu{}, each);
-    backward(cuda, each);
-    dlogits.check(tolerance<T>(1));
-  }
+  backward(Cpu{});
+  backward(cuda);
+  dlogits.check(tolerance<T>(1));
+
+  // Both at once: first beside the logits, then in their place.
+  if (rows == 0) return;
+  Both<A> one_weight(std::vector<A>{A(0.25)}), again(rows);
+  const auto both = [&](auto on, bool in_place) {
+    cross_entropy_both<T>(on, rows_on(on), logits.on(on), one_weight.on(on), again.on(on),
+                          in_place ? logits.on(on) : dlogits.on(on));
+  };
+  both(Cpu{}, false);
+  both(cuda, false);
+  dlogits.check(tolerance<T>(classes));
+  again.check(16 * tolerance<A>(classes));
+  both(Cpu{}, true);
+  both(cuda, true);
+  CHECK(std::memcmp(logits.host.data(), dlogits.host.data(), sizeof(T) * logits.host.size()) == 0);
+  const std::vector<T> in_place = logits.device.values(), beside = dlogits.device.values();
+  CHECK(std::memcmp(in_place.data(), beside.data(), sizeof(T) * beside.size()) == 0);
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ TEST_CASE("folders of Transformers give its logits, and are written as it writes
     const Tensor tokens = Tensor::from(c.at("tokens").get<std::vector<int32_t>>(), {2, 7});
     // Transformers' Llama works out its norms, angles and softmax in f32 even where the model is f64.
     const double rounding = kind.starts_with("llama") ? 4 * 0x1p-24 : 1e-9;
-    const LoadedModel f64 = load_model(directory.path() / kind, DType::f64);
+    const LoadedModel f64 = load_model(directory.path() / kind, {.dtype = DType::f64});
     CHECK(largest_difference((*f64.model)(tokens, false).to_vector(), c.at("logits")) < rounding);
     const LoadedModel f32 = load_model(directory.path() / kind);
     CHECK(largest_difference((*f32.model)(tokens, false).to_vector(), c.at("logits")) < 1e-4);
@@ -98,7 +98,7 @@ TEST_CASE("GPT-2's published names lack the prefix") {
   for (auto& [name, tensor] : weights) name = name.substr(std::string("transformer.").size());
   weights.emplace_back("h.0.attn.bias", Tensor::ones({1, 1, 7, 7}));  // a mask, no parameter
   write_folder(directory.path(), c.at("config"), weights);
-  const LoadedModel loaded = load_model(directory.path(), DType::f64);
+  const LoadedModel loaded = load_model(directory.path(), {.dtype = DType::f64});
   const Tensor tokens = Tensor::from(c.at("tokens").get<std::vector<int32_t>>(), {2, 7});
   CHECK(largest_difference((*loaded.model)(tokens, false).to_vector(), c.at("logits")) < 1e-9);
 }

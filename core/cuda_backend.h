@@ -1,0 +1,65 @@
+// What core asks of the CUDA backend. cuda/runtime/backend.cpp defines it, in builds that have one; core sees
+// nothing else of CUDA.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/allocator.h"
+#include "core/device.h"
+#include "core/dtype.h"
+
+struct CUstream_st;
+
+namespace galvan::cuda_backend {
+
+// Why no card can be used ("no CUDA device"), or "".
+std::string unavailable();
+
+struct Card {
+  std::string name;
+  int64_t memory = 0;        // bytes
+  int major = 0, minor = 0;  // compute capability
+  bool simulated = false;
+};
+Card card(Device device);
+
+// Floating-point operations per second of a large matrix product; 0 for a simulated card.
+double measure_matmul_flops(Device device, DType dtype);
+
+// Whether f32 matrix products may round their operands to TF32, 10 bits of fraction; off at first.
+void set_tf32(bool on);
+// What has computed the matrix products so far, a line for each kind of product: the bits of a run depend on it.
+std::vector<std::string> matmul_algorithms();
+
+// The memory of a card. Throws Error "cuda:0: ..." with the reason when there is none that can be used.
+CachingAllocator& allocator(Device device);
+
+// The stream at whose end a device's kernels are put: one for all of them, so that memory which is freed and given
+// out again needs no waiting.
+CUstream_st* stream(Device device);
+
+// Copies bytes from device to device, one of them a card, in the order of its stream. When it returns, host memory
+// has been read or written.
+void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes);
+
+// What a function has put on a device's stream, to be put there again.
+class Graph {
+ public:
+  struct Parts;
+  explicit Graph(std::unique_ptr<Parts> parts);
+  Graph(Graph&&) noexcept;
+  ~Graph();
+  void launch() const;
+  int64_t operations() const;  // kernels, copies and fills
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+// Calls `body` and records what it puts on the stream; nothing of it runs.
+Graph record(Device device, const std::function<void()>& body);
+
+}  // namespace galvan::cuda_backend

@@ -1,0 +1,139 @@
+// The card's memory and stream for core (core/cuda_backend.h).
+#include "core/cuda_backend.h"
+
+#include <utility>
+
+#include "cuda/runtime/check.h"
+#include "cuda/runtime/matmul.h"
+#include "cuda/runtime/stream.h"
+
+namespace galvan::cuda_backend {
+namespace {
+
+void* take(int64_t bytes) {
+  void* block = nullptr;
+  const cudaError_t error = cudaMalloc(&block, static_cast<size_t>(bytes));
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it has been dealt with
+    return nullptr;
+  }
+  check_cuda(error, "cudaMalloc");
+  return block;
+}
+
+void give_back(void* block, int64_t) { cudaFree(block); }
+
+int64_t left() {
+  size_t free = 0, total = 0;
+  return cudaMemGetInfo(&free, &total) == cudaSuccess ? static_cast<int64_t>(free) : 0;
+}
+
+// On the simulated card every tensor is a block by itself, so that what is written past one's end is noticed.
+#ifdef GALVAN_CUDA_SIM
+constexpr int64_t kSlabBytes = 0;
+#else
+constexpr int64_t kSlabBytes = int64_t{2} << 20;
+#endif
+
+// Never destroyed: tensors with static lifetime may be freed after it would have been.
+struct OpenCard {
+  CachingAllocator allocator{{.take = take,
+                              .give_back = give_back,
+                              .left = left,
+                              .where = " on cuda:0",
+                              .alignment = 256,
+                              .slab_bytes = kSlabBytes}};
+  Stream stream;
+};
+
+OpenCard& open_card(Device device) {
+  check(device.index == 0, device, ": cuda:0 is the one card that is used");
+  static OpenCard* const instance = [&] {
+    const std::string reason = unavailable();
+    check(reason.empty(), device, ": ", reason);
+    return new OpenCard;
+  }();
+  return *instance;
+}
+
+}  // namespace
+
+std::string unavailable() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0) return {};
+  cudaGetLastError();  // it has been dealt with
+  return error == cudaSuccess ? "no CUDA device" : cudaGetErrorString(error);
+}
+
+Card card(Device device) {
+  open_card(device);
+  cudaDeviceProp properties{};
+  GALVAN_CUDA_CALL(cudaGetDeviceProperties(&properties, device.index));
+#ifdef GALVAN_CUDA_SIM
+  constexpr bool kSimulated = true;
+#else
+  constexpr bool kSimulated = false;
+#endif
+  return {.name = properties.name,
+          .memory = static_cast<int64_t>(properties.totalGlobalMem),
+          .major = properties.major,
+          .minor = properties.minor,
+          .simulated = kSimulated};
+}
+
+CachingAllocator& allocator(Device device) { return open_card(device).allocator; }
+
+CUstream_st* stream(Device device) { return open_card(device).stream; }
+
+void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes) {
+  if (bytes == 0) return;
+  const Stream& stream = open_card(to_device.is_cpu() ? from_device : to_device).stream;
+  GALVAN_CUDA_CALL(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDefault, stream));
+  stream.synchronize();
+}
+
+void set_tf32(bool on) { galvan::set_tf32(on); }
+
+std::vector<std::string> matmul_algorithms() { return galvan::matmul_algorithms(); }
+
+struct Graph::Parts {
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  cudaStream_t stream = nullptr;
+
+  ~Parts() {
+    if (exec) cudaGraphExecDestroy(exec);
+    if (graph) cudaGraphDestroy(graph);
+  }
+};
+
+Graph::Graph(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Graph::Graph(Graph&&) noexcept = default;
+Graph::~Graph() = default;
+
+void Graph::launch() const { GALVAN_CUDA_CALL(cudaGraphLaunch(parts_->exec, parts_->stream)); }
+
+int64_t Graph::operations() const {
+  size_t count = 0;
+  GALVAN_CUDA_CALL(cudaGraphGetNodes(parts_->graph, nullptr, &count));
+  return static_cast<int64_t>(count);
+}
+
+Graph record(Device device, const std::function<void()>& body) {
+  auto parts = std::make_unique<Graph::Parts>();
+  parts->stream = open_card(device).stream;
+  GALVAN_CUDA_CALL(cudaStreamBeginCapture(parts->stream, cudaStreamCaptureModeThreadLocal));
+  try {
+    body();
+  } catch (...) {
+    cudaStreamEndCapture(parts->stream, &parts->graph);  // the body's error is the one to tell
+    cudaGetLastError();
+    throw;
+  }
+  GALVAN_CUDA_CALL(cudaStreamEndCapture(parts->stream, &parts->graph));
+  GALVAN_CUDA_CALL(cudaGraphInstantiate(&parts->exec, parts->graph, 0));
+  return Graph(std::move(parts));
+}
+
+}  // namespace galvan::cuda_backend

@@ -1,0 +1,105 @@
+// The command on the card: trains on a text, goes on after a kill, evaluates, writes.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "tests/apps/command.h"
+
+using namespace galvan;
+
+namespace {
+
+std::vector<std::string> train(const std::string& out, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"--device", "cuda", "--eval-every", "100", "--save-every", "4"});
+  return Workplace::train(out, more);
+}
+
+// metrics.jsonl without what a clock says.
+std::vector<nlohmann::json> metrics(const Workplace& place, const std::string& run) {
+  std::vector<nlohmann::json> records;
+  std::istringstream lines(place.read(run + "/metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    records.push_back(nlohmann::json::parse(line));
+    records.back().erase("seconds");
+  }
+  return records;
+}
+
+void check_equal_runs(const Workplace& place, const std::string& a, const std::string& b) {
+  CHECK(metrics(place, a) == metrics(place, b));
+  for (const char* file : {"current/model.safetensors", "current/optimizer.safetensors",
+                           "current/training.json", "best/model.safetensors", "samples.txt"})
+    CHECK_MESSAGE(place.read(a + "/" + file) == place.read(b + "/" + file), file);
+}
+
+}  // namespace
+
+TEST_CASE("train --device cuda learns from a text, says where it computes, and follows the CPU") {
+  const Workplace place;
+  const Finished card = place.run(train("card", {"--dtype", "f32"}));
+  REQUIRE_MESSAGE(card.code == 0, card.err);
+  CHECK(card.out.find("compute capability") != std::string::npos);
+#ifdef GALVAN_CUDA_SIM
+  CHECK(card.out.find("simulated on the processor") != std::string::npos);
+  CHECK(card.out.find("of peak") == std::string::npos);  // time means nothing there
+#endif
+  CHECK(place.read("card/config.toml").find("device = \"cuda\"") != std::string::npos);
+
+  const Finished host = place.run(train("host", {"--dtype", "f32", "--device", "cpu"}));
+  REQUIRE_MESSAGE(host.code == 0, host.err);
+  const auto on_card = metrics(place, "card"), on_host = metrics(place, "host");
+  REQUIRE(on_card.size() == on_host.size());
+  for (size_t i = 0; i < on_host.size(); ++i)
+    for (const char* what : {"loss", "eval_loss"}) {
+      REQUIRE(on_card[i].contains(what) == on_host[i].contains(what));
+      if (on_host[i].contains(what))
+        CHECK(std::fabs(on_card[i].at(what).get<double>() - on_host[i].at(what).get<double>()) < 1e-4);
+    }
+
+  // The same model there and here: what it says is what it says.
+  const auto eval = [&](const std::string& device) {
+    const Finished done =
+        place.run({"eval", "--checkpoint", "card", "--data", "text.txt", "--json", "--device", device});
+    REQUIRE_MESSAGE(done.code == 0, done.err);
+    return nlohmann::json::parse(done.out).at("loss").get<double>();
+  };
+  CHECK(std::fabs(eval("cuda") - eval("cpu")) < 1e-4);
+  const auto sample = [&](const std::string& device) {
+    const Finished done = place.run({"sample", "--checkpoint", "card", "--prompt", "The cat", "--tokens",
+                                     "20", "--greedy", "--device", device});
+    REQUIRE_MESSAGE(done.code == 0, done.err);
+    return done.out;
+  };
+  CHECK(sample("cuda") == sample("cpu"));
+}
+
+TEST_CASE("a run on the card that is killed and resumed ends in the same bits, replayed or not") {
+  const Workplace place;
+  const std::vector<std::string> options = {"--schedule",     "cyclic", "--max-lr",  "0.01",
+                                            "--step-size-up", "5",      "--dropout", "0.1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), options.begin(), options.end());
+    return more;
+  };
+  REQUIRE(place.run(train("whole", with({}))).code == 0);
+  REQUIRE(place.run(train("plain", with({"--no-graph"}))).code == 0);
+  check_equal_runs(place, "whole", "plain");
+  {
+    Child child(place.path, train("cut", with({"--steps", "1000000"})));
+    wait_until([&] { return place.steps_done("cut") >= 5; });
+    child.send(SIGKILL);
+    CHECK(child.wait().code == -SIGKILL);
+  }
+  const Finished rest = place.run({"train", "--out", "cut", "--resume", "--steps", "12"});
+  REQUIRE_MESSAGE(rest.code == 0, rest.err);
+  check_equal_runs(place, "whole", "cut");
+}
+
+TEST_CASE("on the card, too, a rate that is too high ends in one clear line") {
+  const Workplace place;
+  const Finished done = place.run(
+      train("burst", {"--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--schedule", "constant"}));
+  CHECK(done.code == 1);
+  CHECK(done.err.find("galvan: step ") == 0);
+  CHECK(done.err.find("First bad value: ") != std::string::npos);
+}
