@@ -10,11 +10,12 @@
 #include <iostream>
 #include <string>
 
+#include "apps/device.h"
 #include "bench/command_line.h"
 #include "core/allocator.h"
 #include "core/autograd.h"
-#include "core/cpu/peak.h"
 #include "core/parallel.h"
+#include "core/replay.h"
 #include "models/transformer.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
@@ -24,11 +25,11 @@ using namespace galvan;
 namespace {
 
 struct Arguments {
-  std::string preset = "tiny", style = "gpt2", optimizer = "adamw", dtype = "f32";
+  std::string preset = "tiny", style = "gpt2", optimizer = "adamw", device = "cpu", dtype;
   int64_t batch_size = 0;  // 0: 12 for tiny, 8 for shakespeare-char, 1 for gpt2
   int threads = 0;
   int steps = 30;
-  bool json = false;
+  bool graph = true, json = false;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -38,7 +39,10 @@ Arguments parse(int argc, char** argv) {
   app.add_option("--preset", a.preset, "the model's sizes")->check(CLI::IsMember(preset_names()));
   app.add_option("--style", a.style, "the model's layers")->check(CLI::IsMember({"gpt2", "llama"}));
   app.add_option("--optimizer", a.optimizer)->check(CLI::IsMember({"adamw", "sgd"}));
-  app.add_option("--dtype", a.dtype, "of weights and activations")->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--device", a.device)->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  app.add_option("--dtype", a.dtype, "of weights and activations; f32, on a card bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_flag("--graph,!--no-graph", a.graph, "on a card, replay the step as one graph");
   app.add_option("--batch-size", a.batch_size,
                  "sequences of a step; 0: 12 for tiny, 8 for shakespeare-char, 1 for gpt2")
       ->check(CLI::Range(0, 65536));
@@ -63,34 +67,45 @@ void run(const Arguments& a) {
   ModelConfig config = preset(a.preset);
   if (a.style == "llama") config = llama_style(config);
   config.vocab = a.preset == "gpt2" ? 50257 : 65;
-  const Transformer model(config,
-                          {.seed = 1, .tensor = {.dtype = a.dtype == "bf16" ? DType::bf16 : DType::f32}});
+  const Device device = choose_device(a.device);
+  const DType dtype = a.dtype.empty() ? default_dtype(device) : parse_dtype(a.dtype);
+  const Transformer model(config, {.seed = 1, .tensor = {.dtype = dtype, .device = device}});
   const auto optimizer = make_optimizer(a, model);
   const Tensor tokens = Tensor::uniform({a.batch_size, config.context + 1},
                                         {.high = static_cast<double>(config.vocab), .seed = 2})
-                            .to(DType::i32);
+                            .to(DType::i32)
+                            .to(device);
   const Tensor x = tokens.slice(1, 0, config.context).contiguous(),
                y = tokens.slice(1, 1, config.context + 1).contiguous();
 
+  Replay replay(device, a.graph);
   const auto step = [&] {
-    const Tensor loss = cross_entropy(model(x), y);
-    loss.backward();
-    optimizer->step({.clip_norm = 1.0, .skip_non_finite = true});
-    optimizer->zero_grad();
+    replay.run([&] {
+      const TrustedIndices trusted;
+      const Tensor loss = cross_entropy(model(x), y);
+      loss.backward();
+      optimizer->add_loss(loss);
+      optimizer->enqueue_step({.clip_norm = 1.0, .skip_non_finite = true});
+      optimizer->zero_grad();
+    });
   };
   for (int i = 0; i < 3; ++i) step();
-  const int64_t allocations = memory_stats().system_allocations;
+  optimizer->control();  // waits
+  const int64_t allocations = memory_stats(device).system_allocations;
+  // On a card a host that waited for each step would be what is timed.
+  const int at_a_time = device.is_cpu() ? 1 : 20;
   std::vector<double> times;
   for (int i = 0; i < a.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    step();
-    times.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    for (int j = 0; j < at_a_time; ++j) step();
+    check(optimizer->control().non_finite_at < 0, "bench_step: the loss is not finite");
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    times.push_back(time.count() / at_a_time);
   }
-  const int64_t taken = memory_stats().system_allocations - allocations;
+  const int64_t taken = memory_stats(device).system_allocations - allocations;
   std::sort(times.begin(), times.end());
   const double ms = times[times.size() / 2], per_step = static_cast<double>(a.batch_size * config.context);
-  const double peak = measure_peak_gflops(threads());
+  const double peak = measure_peak_flops(device, dtype) / 1e9;
   const double gflops = config.flops_per_token() * per_step / ms * 1e-6;
   if (a.json) {
     std::printf(
@@ -98,12 +113,16 @@ void run(const Arguments& a) {
         per_step / ms * 1e3, peak, gflops);
     return;
   }
-  std::printf("%s, batch %ld, %s, %s, %d threads\n", a.preset.c_str(), static_cast<long>(a.batch_size),
-              a.optimizer.c_str(), a.dtype.c_str(), threads());
+  std::printf("%s, batch %ld, %s, %s, %s\n", a.preset.c_str(), static_cast<long>(a.batch_size),
+              a.optimizer.c_str(), name(dtype), device_description(device).c_str());
   std::printf("  %.2f ms a step (p20 %.2f, p80 %.2f), %.0f tokens/s\n", ms, times[times.size() / 5],
               times[times.size() * 4 / 5], per_step / ms * 1e3);
-  std::printf("  %.1f GFLOP/s, %.1f %% of the f32 FMA peak of %.1f measured now\n", gflops,
-              100 * gflops / peak, peak);
+  if (peak > 0)
+    std::printf("  %.1f GFLOP/s, %.1f %% of the %s of %.1f measured now\n", gflops, 100 * gflops / peak,
+                device.is_cpu() ? "f32 FMA peak" : "matrix product", peak);
+  if (replay.operations() > 0)
+    std::printf("  %ld kernels, copies and fills a step, replayed as one graph\n",
+                static_cast<long>(replay.operations()));
   std::printf("  %ld allocations from the system while timed\n", static_cast<long>(taken));
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""One training step of the presets in eager PyTorch: the peer that galvan is measured against.
+"""One training step of the presets in PyTorch, eager or compiled: the peer that galvan is measured against.
 
     python3 bench/peers/pytorch_step.py --preset tiny --threads 2 --steps 50 [--json]
+    python3 bench/peers/pytorch_step.py --preset gpt2 --batch-size 16 --device cuda --dtype bf16 --compile
 
 The model is nanoGPT's way of writing GPT-2: pre-norm, one matrix for q, k and v, tanh GELU, learned positions, tied
 head, biases, no dropout. A step is zero_grad, forward, cross-entropy, backward, clipping to norm 1, optimizer. Works
@@ -24,8 +25,9 @@ import torch.nn.functional as F
 PRESETS = {
     "tiny": dict(layers=4, heads=4, width=128, context=64, batch=12),
     "shakespeare-char": dict(layers=6, heads=6, width=384, context=256, batch=8),
+    "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=1, vocabulary=50304),
 }
-VOCABULARY = 65
+VOCABULARY = 65  # of the presets that name none
 
 
 def attend_manual(q, k, v, mask):
@@ -69,10 +71,11 @@ class Block(nn.Module):
 class GPT(nn.Module):
     def __init__(self, c, attend):
         super().__init__()
-        self.wte, self.wpe = nn.Embedding(VOCABULARY, c["width"]), nn.Embedding(c["context"], c["width"])
+        vocabulary = c.get("vocabulary", VOCABULARY)
+        self.wte, self.wpe = nn.Embedding(vocabulary, c["width"]), nn.Embedding(c["context"], c["width"])
         self.blocks = nn.ModuleList(Block(c, attend) for _ in range(c["layers"]))
         self.ln_f = nn.LayerNorm(c["width"])
-        self.head = nn.Linear(c["width"], VOCABULARY, bias=False)
+        self.head = nn.Linear(c["width"], vocabulary, bias=False)
         self.head.weight = self.wte.weight
         self.register_buffer("mask", torch.full((c["context"], c["context"]), -math.inf).triu(1))
         self.register_buffer("positions", torch.arange(c["context"]))
@@ -85,13 +88,13 @@ class GPT(nn.Module):
         for block in self.blocks:
             x = block(x, self.mask)
         logits = self.head(self.ln_f(x))
-        return F.cross_entropy(logits.view(-1, VOCABULARY), targets.view(-1))
+        return F.cross_entropy(logits.view(-1, logits.size(-1)), targets.view(-1))
 
 
 def gflop_per_step(c):
     """Of all matrix products, forward and backward, attention counted whole, causal or not."""
     C, tokens = c["width"], c["batch"] * c["context"]
-    per_token = c["layers"] * (12 * C * C + 2 * c["context"] * C) + VOCABULARY * C
+    per_token = c["layers"] * (12 * C * C + 2 * c["context"] * C) + c.get("vocabulary", VOCABULARY) * C
     return 6 * per_token * tokens / 1e9
 
 
@@ -118,6 +121,9 @@ def main():
     parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32", help="bf16: autocast, f32 parameters")
     parser.add_argument("--attention", choices=("auto", *ATTENTION), default="auto")
     parser.add_argument("--fused", choices=("auto", "yes", "no"), default="auto", help="the optimizer's fused kernel")
+    parser.add_argument("--batch-size", type=int, default=0, help="0: the preset's")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--compile", action="store_true", help="torch.compile")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=50, help="timed steps")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the timed ones")
@@ -126,30 +132,44 @@ def main():
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    c = PRESETS[args.preset]
+    c = dict(PRESETS[args.preset])
+    c["batch"] = args.batch_size or c["batch"]
     attention = args.attention
     if attention == "auto":
         attention = "sdpa" if hasattr(F, "scaled_dot_product_attention") else "baddbmm"
-    model = GPT(c, ATTENTION[attention])
+    model = GPT(c, ATTENTION[attention]).to(args.device)
     optimizer, form = make_optimizer(model, args.optimizer, args.fused)
     parameters = list(model.parameters())
-    ids = torch.randint(VOCABULARY, (c["batch"], c["context"] + 1))
+    ids = torch.randint(c.get("vocabulary", VOCABULARY), (c["batch"], c["context"] + 1), device=args.device)
     x, y = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
 
-    times = []
-    for step in range(args.warmup + args.steps):
-        start = time.perf_counter()
+    forward = torch.compile(model) if args.compile else model
+    wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None
+
+    def train_step():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.dtype == "bf16"):
-            loss = model(x, y)
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.dtype == "bf16"):
+            loss = forward(x, y)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        if step >= args.warmup:
-            times.append(1e3 * (time.perf_counter() - start))
+        return loss
+
+    # On a card, waiting for each step would be what is timed.
+    at_a_time = 20 if args.device == "cuda" else 1
+    for _ in range(args.warmup):
+        train_step()
+    wait()
+    times = []
+    for _ in range(args.steps):
+        start = time.perf_counter()
+        for _ in range(at_a_time):
+            loss = train_step()
+        wait()
+        times.append(1e3 * (time.perf_counter() - start) / at_a_time)
     ms = statistics.median(times)
     result = dict(name=f"pytorch {torch.__version__.split('+')[0]}", preset=args.preset, optimizer=f"{args.optimizer} {form}",
-                  dtype=args.dtype, attention=attention, threads=args.threads, ms_per_step=round(ms, 3),
+                  dtype=args.dtype, attention=attention, device=args.device, compiled=args.compile, threads=args.threads, ms_per_step=round(ms, 3),
                   ms_fastest=round(min(times), 3),
                   tokens_per_second=round(c["batch"] * c["context"] / ms * 1e3, 1),
                   gflop_per_step=round(gflop_per_step(c), 3), loss=loss.item())
