@@ -69,6 +69,7 @@ void check_close(const std::vector<T>& a, const std::vector<T>& b, double tolera
     if (std::isnan(x) && std::isnan(y)) continue;
     if (std::fabs(x - y) <= tolerance * (1 + std::fabs(y)) || x == y) continue;
     CAPTURE(i);
+    INFO("difference " << x - y << ", allowed " << tolerance * (1 + std::fabs(y)));
     CAPTURE(x);
     CAPTURE(y);
     FAIL("elements differ");
