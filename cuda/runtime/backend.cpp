@@ -1,6 +1,7 @@
 // The card's memory and stream for core (core/cuda_backend.h).
 #include "core/cuda_backend.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "cuda/runtime/check.h"
@@ -46,12 +47,16 @@ struct OpenCard {
   Stream stream;
 };
 
+OpenCard* opened = nullptr;
+
 OpenCard& open_card(Device device) {
   check(device.index == 0, device, ": cuda:0 is the one card that is used");
   static OpenCard* const instance = [&] {
     const std::string reason = unavailable();
     check(reason.empty(), device, ": ", reason);
-    return new OpenCard;
+    opened = new OpenCard;
+    std::atexit([] { opened->allocator.release(); });
+    return opened;
   }();
   return *instance;
 }

@@ -32,7 +32,7 @@ Order order_number(int i) {
 
 int orders_wanted() {
   const char* const wanted = std::getenv("GALVAN_SIM_ORDERS");
-  return wanted ? std::max(1, std::atoi(wanted)) : 8;
+  return wanted ? std::max(0, std::atoi(wanted)) : 8;
 }
 
 template <class T>
@@ -318,7 +318,7 @@ void report_leaks() {
 }  // namespace
 
 void start_checking() {
-  if (watch) return;
+  if (watch || orders_wanted() == 0) return;
   watch = new Checker;  // lives as long as the program, and sees its last frees
   std::atexit(&report_leaks);
 }

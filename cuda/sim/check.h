@@ -10,7 +10,7 @@
 //   - reads of memory that nothing has written, and accesses to what an asynchronous copy has yet to write.
 //
 // Every launch is repeated under several thread orders, and must leave the same bits each time. GALVAN_SIM_ORDERS
-// in the environment says how many: 8 unless told, at least 1.
+// in the environment says how many: 8 unless told; with 0 nothing is checked, and kernels run once.
 //
 // An error ends the launch with a KernelError that names kernel, block, thread and line.
 #pragma once
