@@ -1,6 +1,7 @@
-// By nvcc with CUDA's own headers: what cuda/sim/agreement.h asserts, and that our bfloat16 has the bits of CUDA's. Runs
+// By nvcc with CUDA's own headers: what cuda/sim/agreement.h and agreement_cublas.h assert, and that our bfloat16 has the bits of CUDA's. Runs
 // on the host (scripts/check-kernels).
 #include "cuda/sim/agreement.h"
+#include "cuda/sim/agreement_cublas.h"
 
 #include <cuda_bf16.h>
 
