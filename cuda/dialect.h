@@ -19,6 +19,8 @@
 #ifdef GALVAN_CUDA_SIM
 #include "cuda/sim/device.h"
 #include "cuda/sim/launch.h"
+#else
+#include "cuda/runtime/launch.h"
 #endif
 
 namespace galvan {
@@ -48,10 +50,6 @@ inline void one_access(const void*, size_t) {}
       ::galvan::sim::Place::current()))
 
 #else
-
-// Throws Error when the launch was refused, naming the kernel's configuration.
-void check_launch(dim3 grid, dim3 block, size_t shared_bytes);
-void allow_shared_memory(const void* kernel, size_t bytes);
 
 template <auto kKernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {

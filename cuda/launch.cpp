@@ -1,0 +1,19 @@
+// For cards alone: the simulator has a launch of its own.
+#include "cuda/runtime/launch.h"
+#include "cuda/runtime/check.h"
+
+namespace galvan {
+
+void allow_shared_memory(const void* kernel, size_t bytes) {
+  GALVAN_CUDA_CALL(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+}
+
+void check_launch(dim3 grid, dim3 block, size_t shared_bytes) {
+  const cudaError_t error = cudaGetLastError();
+  check(error == cudaSuccess, "cuda: a launch as (", grid.x, ",", grid.y, ",", grid.z, ") blocks of (",
+        block.x, ",", block.y, ",", block.z, ") threads with ", shared_bytes,
+        " bytes of shared memory: ", cudaGetErrorString(error), " (", cudaGetErrorName(error), ")");
+}
+
+}  // namespace galvan

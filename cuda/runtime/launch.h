@@ -1,0 +1,16 @@
+// The two sides of a launch on a card, for launch<kernel>() (cuda/dialect.h).
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+
+namespace galvan {
+
+// Before a launch with more dynamic shared memory than the 48 KiB that every kernel may have.
+void allow_shared_memory(const void* kernel, size_t bytes);
+
+// After it: throws Error when it was refused, naming its configuration.
+void check_launch(dim3 grid, dim3 block, size_t shared_bytes);
+
+}  // namespace galvan
