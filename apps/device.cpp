@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "apps/machine.h"
+#include "apps/text_format.h"
 #include "core/check.h"
 #include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
@@ -32,6 +33,27 @@ std::string device_description(Device device) {
                 card.simulated ? ", simulated on the processor" : "");
 }
 
+std::vector<std::pair<std::string, std::string>> describe_cuda() {
+  if (const std::string reason = cuda_backend::unavailable(); !reason.empty())
+    return {{"devices", "cpu"}, {"CUDA", "no card can be used: " + reason}};
+  const cuda_backend::Card card = cuda_backend::card(kCuda);
+  const auto version = [](int v) { return concat(v / 1000, ".", v % 1000 / 10); };
+  std::vector<std::pair<std::string, std::string>> lines = {
+      {"devices", "cpu, cuda"},
+      {"CUDA", concat("driver for ", version(card.driver), ", runtime ", version(card.runtime))},
+      {"card", device_description(kCuda)},
+      {"its memory", concat(byte_size(static_cast<double>(card.memory)), ", ", card.multiprocessors,
+                            " multiprocessors, ", card.shared_memory / 1024, " KiB shared a block")}};
+  if (card.simulated) return lines;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    lines.emplace_back("its products",
+                       concat(printed("%.1f", cuda_backend::measure_matmul_flops(kCuda, dtype) / 1e12),
+                              " TFLOP/s in ", galvan::name(dtype)));
+  lines.emplace_back("its copying", printed("%.0f", cuda_backend::measure_copy_bandwidth(kCuda) / 1e9) +
+                                        " GB/s read and written");
+  return lines;
+}
+
 int64_t device_memory(Device device) {
   return device.is_cpu() ? physical_memory() : cuda_backend::card(device).memory;
 }
@@ -58,6 +80,10 @@ Device choose_device(const std::string& name) {
 
 std::string device_description(Device) {
   return concat(threads(), threads() == 1 ? " thread, " : " threads, ", isa_name(isa()));
+}
+
+std::vector<std::pair<std::string, std::string>> describe_cuda() {
+  return {{"devices", "cpu"}, {"CUDA", "not in this build"}};
 }
 
 int64_t device_memory(Device) { return physical_memory(); }

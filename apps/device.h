@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/device.h"
 #include "core/dtype.h"
@@ -18,6 +20,9 @@ Device choose_device(const std::string& name);
 
 // "2 threads, avx2", or "NVIDIA H100 80GB HBM3, compute capability 9.0".
 std::string device_description(Device device);
+
+// What there is of CUDA here, a line each: its name, and what is to be said. The ceilings are measured.
+std::vector<std::pair<std::string, std::string>> describe_cuda();
 
 // Bytes of its memory that this process may use.
 int64_t device_memory(Device device);

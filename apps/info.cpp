@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "apps/command.h"
+#include "apps/device.h"
 #include "apps/machine.h"
 #include "apps/plan.h"
 #include "apps/text_format.h"
@@ -91,8 +92,7 @@ shows which part of it a training step gets.)";
     line("memory", byte_size(static_cast<double>(physical_memory())));
     line("peak", printed("%.1f", measure_peak_flops(0.2) / 1e9) + " GFLOP/s in f32");
     line("copying", printed("%.1f", measure_copy_bandwidth() / 1e9) + " GB/s read and written");
-    line("devices", "cpu");
-    line("CUDA", "not in this build");
+    for (const auto& [name, value] : describe_cuda()) line(name.c_str(), value);
   }
 
   void show_model() const {

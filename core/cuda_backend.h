@@ -16,19 +16,25 @@ struct CUstream_st;
 
 namespace galvan::cuda_backend {
 
-// Why no card can be used ("no CUDA device"), or "".
+// Why no card can be used ("no CUDA-capable device is detected", "the driver supports CUDA 12.2, this build needs
+// 13.0"), or "".
 std::string unavailable();
 
 struct Card {
   std::string name;
   int64_t memory = 0;        // bytes
   int major = 0, minor = 0;  // compute capability
+  int multiprocessors = 0;
+  int shared_memory = 0;        // bytes that a block may have
+  int driver = 0, runtime = 0;  // the CUDA that each supports, 13000 for 13.0
   bool simulated = false;
 };
 Card card(Device device);
 
-// Floating-point operations per second of a large matrix product; 0 for a simulated card.
+// Floating-point operations per second of a large matrix product, and bytes per second, read and written, of a large
+// copy; 0 for a simulated card, where time means nothing.
 double measure_matmul_flops(Device device, DType dtype);
+double measure_copy_bandwidth(Device device);
 
 // Whether f32 matrix products may round their operands to TF32, 10 bits of fraction; off at first.
 void set_tf32(bool on);

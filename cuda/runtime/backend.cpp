@@ -64,11 +64,16 @@ OpenCard& open_card(Device device) {
 }  // namespace
 
 std::string unavailable() {
-  int count = 0;
+  int count = 0, driver = 0, runtime = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count > 0) return {};
   cudaGetLastError();  // it has been dealt with
-  return error == cudaSuccess ? "no CUDA device" : cudaGetErrorString(error);
+  if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess &&
+      cudaRuntimeGetVersion(&runtime) == cudaSuccess)
+    return driver == 0 ? "there is no NVIDIA driver"
+                       : concat("the driver supports CUDA ", driver / 1000, ".", driver % 1000 / 10,
+                                ", this build needs ", runtime / 1000, ".", runtime % 1000 / 10);
+  return error == cudaSuccess ? "no CUDA-capable device is detected" : cudaGetErrorString(error);
 }
 
 Card card(Device device) {
@@ -80,11 +85,18 @@ Card card(Device device) {
 #else
   constexpr bool kSimulated = false;
 #endif
-  return {.name = properties.name,
-          .memory = static_cast<int64_t>(properties.totalGlobalMem),
-          .major = properties.major,
-          .minor = properties.minor,
-          .simulated = kSimulated};
+  Card card{.name = properties.name,
+            .memory = static_cast<int64_t>(properties.totalGlobalMem),
+            .major = properties.major,
+            .minor = properties.minor,
+            .simulated = kSimulated};
+  GALVAN_CUDA_CALL(
+      cudaDeviceGetAttribute(&card.multiprocessors, cudaDevAttrMultiProcessorCount, device.index));
+  GALVAN_CUDA_CALL(
+      cudaDeviceGetAttribute(&card.shared_memory, cudaDevAttrMaxSharedMemoryPerBlockOptin, device.index));
+  GALVAN_CUDA_CALL(cudaDriverGetVersion(&card.driver));
+  GALVAN_CUDA_CALL(cudaRuntimeGetVersion(&card.runtime));
+  return card;
 }
 
 CachingAllocator& allocator(Device device) { return open_card(device).allocator; }
