@@ -5,6 +5,7 @@
 #include "apps/machine.h"
 #include "apps/text_format.h"
 #include "core/check.h"
+#include "core/cpu/peak.h"
 #include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
 #include "models/files.h"

@@ -30,16 +30,18 @@ bits per character compare models whose tokens differ.)";
     settings.add("data", &data_, "the text (required)");
     settings.add("validation", &validation_, "only this last part of the text; default all of it",
                  {.least = 0, .most = 1});
-    settings.add("json", &json_, "print one line of JSON", {.in_files = false});
+    settings.add("json", &json_, "print one line of JSON");
     settings.add("batch-size", &batch_size_, "sequences at a time", {.least = 1, .most = 65536});
     settings.add("context", &context_, "tokens to predict from; default the model's context", {.least = 0});
     settings.add("threads", &threads_, "threads of computation; default all processors",
                  {.least = 0, .most = 1024});
     settings.add("device", &device_, kDeviceHelp, {.choices = {"auto", "cpu", "cuda"}});
     settings.add("dtype", &dtype_, "type of the numbers", {.choices = {"f32", "f64", "bf16"}});
+    settings.add_config(&config_);
   }
 
-  int run(Settings&) override {
+  int run(Settings& settings) override {
+    if (!config_.empty()) settings.apply_file(config_);
     if (checkpoint_.empty()) throw UsageError("eval needs --checkpoint, a run's folder or a checkpoint's");
     if (data_.empty()) throw UsageError("eval needs --data, a text");
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
@@ -79,7 +81,7 @@ bits per character compare models whose tokens differ.)";
     line("tokens", with_commas(e.tokens));
   }
 
-  std::string checkpoint_, data_, dtype_ = "f32", device_ = "auto";
+  std::string checkpoint_, data_, config_, dtype_ = "f32", device_ = "auto";
   double validation_ = 0;
   bool json_ = false;
   int64_t batch_size_ = 16, context_ = 0, threads_ = 0;

@@ -7,6 +7,7 @@
 #include "apps/machine.h"
 #include "apps/plan.h"
 #include "apps/text_format.h"
+#include "core/cpu/peak.h"
 #include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
@@ -65,9 +66,11 @@ shows which part of it a training step gets.)";
     settings.add("checkpoint", &checkpoint_, "a run's folder, or a checkpoint's: show this model instead");
     settings.add("threads", &threads_, "threads of computation; default all processors",
                  {.least = 0, .most = 1024});
+    settings.add_config(&config_);
   }
 
-  int run(Settings&) override {
+  int run(Settings& settings) override {
+    if (!config_.empty()) settings.apply_file(config_);
     if (checkpoint_.empty())
       show_machine();
     else
@@ -110,7 +113,7 @@ shows which part of it a training step gets.)";
     std::printf("parameters\n%s", parameter_table(c).c_str());
   }
 
-  std::string checkpoint_;
+  std::string checkpoint_, config_;
   int64_t threads_ = 0;
 };
 

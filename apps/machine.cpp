@@ -8,20 +8,9 @@
 #include <fstream>
 #include <vector>
 
-#include "core/cpu/simd/peak.h"
 #include "core/parallel.h"
 
 namespace galvan {
-namespace {
-
-template <class F>
-double seconds_of(const F& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
@@ -39,38 +28,19 @@ int64_t physical_memory() {
   return bytes;
 }
 
-double measure_peak_flops(double seconds) {
-  constexpr int kTries = 5;
-  const int tasks = threads();
-  std::vector<float> sink(static_cast<size_t>(tasks) * 16);  // a cache line each
-  return with_isa([&]<Isa isa>() {
-    const auto run = [&](int64_t rounds) {
-      return seconds_of([&] {
-        parallel_for(tasks,
-                     [&](int64_t task) { sink[static_cast<size_t>(task) * 16] = fma_rounds<isa>(rounds); });
-      });
-    };
-    int64_t rounds = 1000;
-    double time = run(rounds);
-    while (time < seconds / kTries / 2 && rounds < (int64_t{1} << 40)) time = run(rounds *= 2);
-    for (int i = 1; i < kTries; ++i) time = std::min(time, run(rounds));
-    return static_cast<double>(fma_flops_per_round<isa>()) * static_cast<double>(rounds) * tasks / time;
-  });
-}
-
 double measure_copy_bandwidth() {
   constexpr size_t kBytes = size_t{64} << 20, kPiece = size_t{1} << 20;
   std::vector<char> from(kBytes, 1), to(kBytes, 2);
-  const auto copy = [&] {
-    return seconds_of([&] {
-      parallel_for(kBytes / kPiece, [&](int64_t piece) {
-        const size_t begin = static_cast<size_t>(piece) * kPiece;
-        std::memcpy(to.data() + begin, from.data() + begin, kPiece);
-      });
+  const auto time_of_copy = [&] {
+    const auto start = std::chrono::steady_clock::now();
+    parallel_for(kBytes / kPiece, [&](int64_t piece) {
+      const size_t begin = static_cast<size_t>(piece) * kPiece;
+      std::memcpy(to.data() + begin, from.data() + begin, kPiece);
     });
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  double best = copy();
-  for (int i = 0; i < 4; ++i) best = std::min(best, copy());
+  double best = time_of_copy();
+  for (int i = 0; i < 4; ++i) best = std::min(best, time_of_copy());
   return 2.0 * kBytes / best;
 }
 

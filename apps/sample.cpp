@@ -32,7 +32,7 @@ byte-level tokenizer.json) is a checkpoint too.)";
     settings.add("checkpoint", &checkpoint_, "a run's folder, or a checkpoint's (required)");
     settings.add("prompt", &prompt_, "the text to go on from");
     settings.add("tokens", &options_.tokens, "tokens to write", {.least = 0});
-    settings.add("greedy", &greedy_, "always the likeliest token", {.in_files = false});
+    settings.add("greedy", &greedy_, "always the likeliest token");
     settings.add("temperature", &options_.temperature, "below 1 safer, above 1 wilder", {.least = 0});
     settings.add("top-k", &options_.top_k, "draw among so many likeliest; default 0, all", {.least = 0});
     settings.add("top-p", &options_.top_p, "draw among the likeliest that together have this probability",
@@ -42,9 +42,11 @@ byte-level tokenizer.json) is a checkpoint too.)";
     settings.add("device", &device_, kDeviceHelp, {.choices = {"auto", "cpu", "cuda"}});
     settings.add("threads", &threads_, "threads of computation; default all processors",
                  {.least = 0, .most = 1024});
+    settings.add_config(&config_);
   }
 
   int run(Settings& settings) override {
+    if (!config_.empty()) settings.apply_file(config_);
     if (checkpoint_.empty()) throw UsageError("sample needs --checkpoint, a run's folder or a checkpoint's");
     if (greedy_ && settings.given("temperature") && options_.temperature != 0)
       throw UsageError("--greedy and --temperature exclude each other");
@@ -75,7 +77,7 @@ byte-level tokenizer.json) is a checkpoint too.)";
   }
 
  private:
-  std::string checkpoint_, prompt_, device_ = "auto";
+  std::string checkpoint_, prompt_, config_, device_ = "auto";
   SampleOptions options_;
   bool greedy_ = false;
   int64_t seed_ = 1337, threads_ = 0;

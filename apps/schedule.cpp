@@ -27,12 +27,15 @@ The schedules and their arguments are PyTorch's (cosine: nanoGPT's), and so are 
     add_schedule_options(settings, schedule_, "policy");
     settings.add("steps", &steps_, "steps to show; default total-steps, or else 2000",
                  {.least = 1, .most = kMostSteps});
-    settings.add("momentum", &momentum_, "the optimizer's own, shown where the schedule leaves it alone");
-    settings.add("csv", &csv_, "print step,lr,momentum with 17 significant digits", {.in_files = false});
+    settings.add("momentum", &momentum_, "the optimizer's own, shown where the schedule leaves it alone",
+                 {.least = 0, .most = 1});
+    settings.add("csv", &csv_, "print step,lr,momentum with 17 significant digits");
     settings.add("svg", &svg_, "write a picture to this file");
+    settings.add_config(&config_);
   }
 
   int run(Settings& settings) override {
+    if (!config_.empty()) settings.apply_file(config_);
     check_given(settings, schedule_);
     const int64_t steps = steps_ ? *steps_ : schedule_.total_steps.value_or(2000);
     if (steps > kMostSteps)
@@ -59,7 +62,7 @@ The schedules and their arguments are PyTorch's (cosine: nanoGPT's), and so are 
   std::optional<int64_t> steps_;
   std::optional<double> momentum_;
   bool csv_ = false;
-  std::string svg_;
+  std::string svg_, config_;
 };
 
 }  // namespace

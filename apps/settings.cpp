@@ -149,6 +149,10 @@ void Settings::add(const std::string& name, SettingTarget target, const std::str
   entries_.push_back({name, group_, target, std::move(options), option});
 }
 
+void Settings::add_config(std::string* path, const std::string& help) {
+  add("config", path, help, {.in_files = false, .written = false});
+}
+
 const Settings::Entry* Settings::find(const std::string& name) const {
   for (const Entry& entry : entries_)
     if (entry.name == name) return &entry;

@@ -69,6 +69,10 @@ class Settings {
   void add(const std::string& name, SettingTarget target, const std::string& help,
            SettingOptions options = {});
 
+  // Adds --config FILE, which `path` gets; who has it calls apply_file.
+  void add_config(std::string* path,
+                  const std::string& help = "a TOML file of options; the command line wins");
+
   // Was it on the command line?
   bool given(const std::string& name) const;
 

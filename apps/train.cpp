@@ -129,6 +129,10 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
       if (settings.given("steps") && !settings.given("epochs")) s_.epochs.reset();
     }
     check_given(settings, s_.schedule);
+    if (settings.given("steps") && settings.given("epochs"))
+      throw UsageError("--epochs decides the steps; --steps has no place beside it");
+    if (settings.given("patience") && s_.patience > 0 && s_.validation == 0)
+      throw UsageError("--patience counts evaluations, of which --validation 0 leaves none");
     if (s_.data.empty()) throw UsageError("train needs --data, a text to learn from");
     device_ = choose_device(s_.device);
     s_.device = device_.is_cpu() ? "cpu" : "cuda";

@@ -16,9 +16,8 @@ void add_train_options(Settings& settings, TrainSettings& t) {
   settings.group("Run");
   settings.add("data", &t.data, "the text to learn from (required)");
   settings.add("out", &t.out, "the run's folder; default a new one, runs/1, runs/2, ...", not_of_the_run);
-  settings.add("config", &t.config,
-               "a TOML file of options, such as a run's config.toml; the command line wins",
-               {.in_files = false, .written = false});
+  settings.add_config(&t.config,
+                      "a TOML file of options, such as a run's config.toml; the command line wins");
   settings.add("resume", &t.resume, "go on with the run in --out, exactly where its checkpoint is",
                {.in_files = false, .written = false});
   settings.add("init", &t.init, "start from the weights, sizes and tokenizer of this checkpoint or run");

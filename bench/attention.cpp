@@ -60,7 +60,7 @@ void run(const Preset& p, int rounds, int threads) {
              k = heads<const float>(qkv.data(), p, width, p.H),
              v = heads<const float>(qkv.data(), p, width, 2 * p.H);
   std::vector<double> forward, backward, both;
-  const double peak = measure_peak_gflops(threads);
+  const double peak = measure_peak_flops() / 1e9;
   for (int round = -1; round < rounds; ++round) {  // round -1 warms up
     const double f = seconds([&] {
       attention_forward<float>(Cpu{}, sizes, q, k, v, heads<float>(y.data(), p, out, 0), lse.data());

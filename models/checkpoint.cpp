@@ -191,8 +191,9 @@ TrainingState load_training_state(const fs::path& folder) {
     const int version = training.at("format_version");
     check(version <= kCheckpointFormat, path.string(), ": format version ", version,
           " is newer than this program's ", kCheckpointFormat);
-    state.step = training.at("step");
-    check(state.step >= 0, path.string(), ": step ", state.step, " is negative");
+    const json& step = training.at("step");
+    check(step.is_number_unsigned(), path.string(), ": step ", step.dump(), " is no whole number from 0 on");
+    state.step = step;
     state.progress = training.at("progress");
   } catch (const json::exception& error) {
     fail(path.string(), ": not a training state: ", error.what());

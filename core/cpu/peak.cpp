@@ -9,23 +9,23 @@
 
 namespace galvan {
 
-double measure_peak_gflops(int threads) {
-  constexpr int64_t kRounds = 100'000;
+double measure_peak_flops(double seconds) {
   constexpr int kRuns = 5;
-  std::vector<float> sink(static_cast<size_t>(threads) * 16);  // one cache line a thread
-  std::vector<double> rates;
-  for (int run = 0; run < kRuns; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    int64_t flops = 0;
-    with_isa([&]<Isa isa>() {
-      flops = fma_flops_per_round<isa>() * kRounds * threads;
-      parallel_for(threads, [&](int64_t task) { sink[task * 16] = fma_rounds<isa>(kRounds); });
-    });
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    rates.push_back(static_cast<double>(flops) / time.count() / 1e9);
-  }
-  std::nth_element(rates.begin(), rates.begin() + kRuns / 2, rates.end());
-  return rates[kRuns / 2];
+  const int tasks = threads();
+  std::vector<float> sink(static_cast<size_t>(tasks) * 16);  // a cache line each
+  return with_isa([&]<Isa isa>() {
+    const auto time_of = [&](int64_t rounds) {
+      const auto start = std::chrono::steady_clock::now();
+      parallel_for(tasks,
+                   [&](int64_t task) { sink[static_cast<size_t>(task) * 16] = fma_rounds<isa>(rounds); });
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    };
+    int64_t rounds = 1000;
+    double time = time_of(rounds);
+    while (time < seconds / kRuns / 2 && rounds < (int64_t{1} << 40)) time = time_of(rounds *= 2);
+    for (int run = 1; run < kRuns; ++run) time = std::min(time, time_of(rounds));
+    return static_cast<double>(fma_flops_per_round<isa>()) * static_cast<double>(rounds) * tasks / time;
+  });
 }
 
 }  // namespace galvan

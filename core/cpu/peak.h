@@ -3,8 +3,8 @@
 
 namespace galvan {
 
-// f32 fused multiply-adds in registers on so many threads, in GFLOP/s (an FMA counts two): the median of a few runs of
-// some milliseconds each.
-double measure_peak_gflops(int threads);
+// f32 operations per second of all the pool's threads, fused multiply-adds in registers only (each counts two): the
+// best of a few runs, which together take about `seconds`.
+double measure_peak_flops(double seconds = 0.05);
 
 }  // namespace galvan

@@ -190,48 +190,6 @@ TEST_CASE("prompts and draws that a model cannot take") {
   CHECK(result.out.size() == longer_than_context.size() + 3 + 1);
 }
 
-TEST_CASE("configuration files") {
-  const Workplace place;
-  const auto expect = [&](const std::string& toml, const std::string& message) {
-    write_file_atomically(place.path / "c.toml", toml);
-    const Finished result = place.run({"train", "--data", "text.txt", "--config", "c.toml"});
-    CHECK(result.code == 1);
-    CHECK(result.err == "galvan: " + message + "\n");
-  };
-  expect("batchsize = 3\n", "c.toml: unknown option 'batchsize'");
-  expect("resume = true\n", "c.toml: unknown option 'resume'");
-  expect("batch-size = \"3\"\n", "c.toml: batch-size: \"3\" is not a whole number");
-  expect("nesterov = 1\n", "c.toml: nesterov: 1 is not true or false");
-  expect("batch-size = 0\n", "c.toml: batch-size: 0 is less than 1");
-  expect("schedule = \"triangle\"\n",
-         "c.toml: schedule: there is no 'triangle'; there are cosine, cyclic, one-cycle, step, exponential, "
-         "cosine-annealing, constant");
-  expect("[[[", "c.toml: not TOML");
-  expect("[.]", "c.toml: not TOML");
-  expect("[train]\nsteps = 3\n", "c.toml: 'train' is neither a number, a text, true nor false");
-  CHECK(place.run({"train", "--config", "none.toml"}).err ==
-        "galvan: cannot read none.toml: No such file or directory\n");
-
-  write_file_atomically(place.path / "c.toml", "steps = 3\nsteps = 4\n");
-  const Finished twice = place.run({"train", "--config", "c.toml"});
-  CHECK(twice.code == 1);
-  CHECK(twice.err.starts_with("galvan: c.toml:2: "));
-
-  write_file_atomically(
-      place.path / "c.toml",
-      "data = \"text.txt\"\nlr = 1\nlayers = 1\nheads = 1\nwidth = 8\nsteps = 3\ncontext = 8\n"
-      "bias = false\n");
-  const Finished result =
-      place.run({"train", "--config", "c.toml", "--steps", "2", "--lr", "0.001", "--bias", "--out", "run"});
-  CHECK_MESSAGE(result.code == 0, result.err);
-  const std::string config = place.read("run/config.toml");
-  for (const char* line :
-       {"\nsteps = 2\n", "\nlr = 0.001\n", "\nmin-lr = 1e-04\n", "\nwidth = 8\n", "\nmlp-width = 32\n",
-        "\nbias = true\n", "\nweight-decay = 0.1\n", "\ncontext = 8\n"})
-    CHECK_MESSAGE(config.find(line) != std::string::npos, line);
-  CHECK(config.find("/text.txt\"\n") != std::string::npos);
-}
-
 TEST_CASE("folders that cannot be written are found before the text is read") {
   const Workplace place;
   write_file_atomically(place.path / "file", "x");
@@ -281,6 +239,9 @@ TEST_CASE("options that the others leave without a meaning") {
       {"--optimizer", "sgd", "--schedule", "cyclic", "--momentum", "0.5"},
       "--momentum does nothing while the schedule moves the momentum: --max-momentum and --base-momentum are "
       "its bounds, --no-cycle-momentum keeps it still");
+  train({"--steps", "3", "--epochs", "1"}, "--epochs decides the steps; --steps has no place beside it");
+  train({"--patience", "2", "--validation", "0"},
+        "--patience counts evaluations, of which --validation 0 leaves none");
   expect({"schedule", "--pct-start", "0.2"},
          "--pct-start is for --policy one-cycle; with cosine it does nothing");
   expect({"schedule", "--policy", "cyclic", "--gamma", "0.9"},

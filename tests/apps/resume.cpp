@@ -203,7 +203,10 @@ TEST_CASE("corrupt, cut and newer checkpoints are refused by name") {
     test();
     write_file_atomically(place.path / name, before);
   };
-  std::string training = place.read("run/checkpoints/12/training.json");
+  std::string training = place.read("run/checkpoints/12/training.json"), between = training;
+  between.replace(between.find("\"step\": 12"), 10, "\"step\": 11.5");
+  with("training.json", between,
+       [&] { expect(go_on, "training.json: step 11.5 is no whole number from 0 on"); });
   training.replace(training.find("\"format_version\": 1"), 19, "\"format_version\": 2");
   with("training.json", training,
        [&] { expect(go_on, "training.json: format version 2 is newer than this program's 1"); });
