@@ -38,8 +38,8 @@ class Replay {
   struct Recording;
 
   Device device_;
-  bool record_;
-  bool has_run_ = false;
+  [[maybe_unused]] bool record_;
+  [[maybe_unused]] bool has_run_ = false;
   MemoryPool pool_;
   std::unique_ptr<Recording> recording_;
 };

@@ -72,10 +72,10 @@ Evaluation Evaluator::run() {
   const auto [most_rows, most_length] = batches_.shape(0);
   std::vector<int32_t> x(static_cast<size_t>(most_rows * most_length)), y(x.size());
   for (int64_t i = whole_; i < batches_.batches(); ++i) {
-    const auto [rows, length] = batches_.read(i, x, y);
-    const auto n = static_cast<size_t>(rows * length);
+    const EvaluationBatches::Shape shape = batches_.read(i, x, y);
     const auto on_device = [&](const std::vector<int32_t>& values) {
-      return Tensor::from(std::span(values.data(), n), {rows, length},
+      const auto n = static_cast<size_t>(shape.rows * shape.length);
+      return Tensor::from(std::span(values.data(), n), {shape.rows, shape.length},
                           {.dtype = DType::i32, .device = loss_.device()});
     };
     add_batch(on_device(x), on_device(y));
