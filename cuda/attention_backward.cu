@@ -3,7 +3,8 @@
 //   P = exp(S - lse), S = scale Q K^T + mask        dP = dO V^T        dS = P (dP - delta)
 //   dV = P^T dO        dQ = scale dS K        dK = scale dS^T Q        delta[t] = <dO[t], O[t]>
 // Shapes   q, y, dy, dq: [B, H, Tq, D]; k, v, dk, dv: [B, G, Tk, D], of H / G heads each; lse: [B, H, Tq]
-// Memory   every tensor once, and one side's again for every kM rows of the other, from L2
+// Memory   two launches: q, k, v, y, dy, lse and dq once; then the same and dk, dv. Asked for, from L2: k and
+//          v by every kM queries of a head, and dy twice; then q, y, lse and dy (twice) by every kM keys
 // Compute  14 B H Tq Tk D FLOPs in Acc<T>, half of that when causal: S and dP are made twice, since dQ sums over
 //          keys and dK and dV over queries, each in one block's order, without atomics
 // Launch   16 x 16 threads for kM queries of a head; then for kM keys of a key/value head (cuda/attention.h)

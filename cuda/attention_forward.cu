@@ -5,7 +5,8 @@
 // keeps the largest score m so far and the sum l of exp(S - m), and scales O and l by exp(m - m') when m grows
 // to m' (Dao et al., arXiv:2205.14135, section 3.1).
 // Shapes   q, y: [B, H, Tq, D]; k, v: [B, G, Tk, D], head h reads k and v of head h G / H; lse: [B, H, Tq]
-// Memory   q and y once, k and v once for every kM queries, from L2; T x T scores are never stored
+// Memory   q, k, v, y and lse once; asked for are k and v by every kM queries of a head, from L2; T x T
+//          scores are never stored
 // Compute  4 B H Tq Tk D FLOPs in Acc<T>, half of that when causal
 // Launch   16 x 16 threads for kM queries of a head (cuda/attention.h)
 #include "core/kernels.h"

@@ -1,7 +1,7 @@
 // A batch out of a token array that lies on the card.
 //   x[b, t] = tokens[start(b) + t]        y[b, t] = tokens[start(b) + t + 1]
 // Shapes   tokens: [n], x, y: [B, T], all i32; start(b) is BatchWindows::start of the step that *step says
-// Memory   B (T + 1) 4 bytes read, 2 B T 4 written
+// Memory   B (T + 1) 4 bytes read, asked for twice; 2 B T 4 written
 // Launch   a block a row: its first thread works out where the row begins, all copy it
 #include "core/kernels.h"
 #include "cuda/dialect.h"

@@ -1,6 +1,6 @@
 // Strided copy and fill.
 //   y[i, ..] = x[i, ..], each with strides of its own (0 repeats an element), converted to y's type
-// Memory   numel (sizeof(From) + sizeof(To)) bytes
+// Memory   numel (sizeof(From) + sizeof(To)) bytes; fill numel sizeof(T)
 // Launch   a pack of up to 16 bytes a thread, 256 threads a block (cuda/map.h); where x is dense along another
 //          dimension than y, 32 x 32 elements a block, turned in shared memory
 #include "core/convert.h"

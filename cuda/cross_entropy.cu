@@ -5,8 +5,9 @@
 // A thread goes through its part of a row once: with m the largest so far, sum_v e^(x_v - m) is multiplied by
 // e^(m - m') whenever m grows to m' (Milakov, Gimelshein: Online normalizer calculation for softmax, 2018).
 // Shapes   logits, dlogits [R, V]; targets, losses, log_sums [R]
-// Memory   R V sizeof(T) bytes forward (2 with smoothing), 3 backward, 3 for both at once (4 with smoothing); a row's
-//          second reading comes from L2, so that memory sees 1, 2 and 2
+// Memory   R V sizeof(T) bytes forward, 2 backward, 2 for both at once; asked for are 1, 3 and 3, and one
+//          more with smoothing forward or at once, a row's later readings from L2. The total: R (sizeof(A) +
+//          4); the weight: 4 R
 // Compute  about 4 R V FLOPs: bandwidth-bound, judge it in GB/s
 // Launch   one row a block, of one warp for few classes, of sixteen for many; the total: one block
 #include <cmath>

@@ -1,6 +1,6 @@
 // Dropout.
 //   y[i] = x[i] / (1 - p) where uniform_from(words(i / 4)[i % 4]) >= p, else 0: the CPU's bits
-// Memory   2 n sizeof(T) bytes; the mask is never in memory
+// Memory   2 n sizeof(T) bytes at most, elements that are dropped need not be read; the mask is never in memory
 // Compute  20 multiplications of 32 bits for 4 elements
 // Launch   a block of Philox, 4 elements, a thread
 #include "core/kernels.h"

@@ -4,7 +4,8 @@
 //   dV = P^T dO        dQ = scale dS K        dK = scale dS^T Q        delta[t] = <dO[t], O[t]>
 // Shapes   q, y, dy, dq: [B, H, Tq, D]; k, v, dk, dv: [B, G, Tk, D], of H / G heads each; lse: [B, H, Tq]; D a
 //          multiple of 8
-// Memory   every tensor once, and one side's again for every 64 rows of the other, from L2
+// Memory   two launches: q, k, v, y, dy, lse and dq once; then the same and dk, dv. Asked for, from L2: k and
+//          v by every 64 queries of a head, and dy twice; then q, y, dy and lse by every 64 keys
 // Compute  14 B H Tq Tk D FLOPs, half of that when causal: S and dP are made twice, since dQ sums over keys and
 //          dK and dV over queries, each in one block's order, without atomics
 // Launch   4 warps for 64 queries of a head; then for 64 keys of a key/value head (cuda/flash.h)

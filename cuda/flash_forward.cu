@@ -3,7 +3,8 @@
 // Products are of bfloat16 with sums in f32; P is rounded to bfloat16 before it meets V (Dao, arXiv:2307.08691).
 // Exponentials are to base 2, of scores times log2 e.
 // Shapes   q, y: [B, H, Tq, D]; k, v: [B, G, Tk, D], H / G heads share each; lse: [B, H, Tq]; D a multiple of 8
-// Memory   q and y once, k and v once for every 64 queries, from L2; T x T scores are never stored
+// Memory   q, k, v, y and lse once; asked for are k and v by every 64 queries of a head, from L2; T x T
+//          scores are never stored
 // Compute  4 B H Tq Tk D FLOPs, half of that when causal
 // Launch   4 warps for 64 queries of a head (cuda/flash.h)
 #include "core/kernels.h"

@@ -2,7 +2,8 @@
 //   bias_unary   y = f(x + bias)            dx = dy f'(x + bias), dbias = sum_r dx
 //   silu_mul     y = silu(gate) up          dgate = dy up silu'(gate), dup = dy silu(gate)
 // Shapes   [R, C], bias [C]
-// Memory   bias_unary 2 R C sizeof(T) bytes forward, 3 backward; silu_mul 3 and 5
+// Memory   bias_unary 2 R C sizeof(T) bytes forward, 3 backward and sums of dbias for each block of rows; the
+//          bias is asked for by every warp, which forward has 512 bytes of x. silu_mul 3 n sizeof(T) and 5
 // Compute  about 20 FLOPs an element: bandwidth-bound, judge it in GB/s
 // Launch   forward: map.h; bias_unary's backward: column_sums.h; silu_mul's: a pack a thread
 #include "core/pointwise.h"

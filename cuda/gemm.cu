@@ -1,6 +1,7 @@
 // C = op(A) op(B) [+ bias] [+ C], row-major: cublasLt's products (cuda/runtime/matmul.h), and what it leaves to do.
 // Shapes   C [m, n], op(A) [m, k], op(B) [k, n], bias [n]; `batch` of each but the bias
 // Compute  2 batch m n k FLOPs
+// Memory   cublasLt's own; where C becomes the bias first, batch m n sizeof(T) bytes
 // Launch   cublasLt's own; where it adds no bias (double), C becomes the bias first, and the product is added to it
 #include "core/kernels.h"
 #include "cuda/map.h"

@@ -1,8 +1,9 @@
 // Rows and elements picked by index, and the sums back.
 //   y[o, j, i] = x[o, index[j], i]        dx[o, r, i] = sum over the j with index[j] = r of dy[o, j, i]
 // Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
-// Memory   forward 2 outer picks inner sizeof(T) bytes; backward reads dy and writes dx once, and reads the
-//          index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table
+// Memory   select_rows 2 outer picks inner sizeof(T) bytes; its backward reads dy and writes dx once, and
+//          reads the index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a
+//          long table. gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n
 // Launch   forward an element a thread; backward a block takes those sums, and its warps a part of the picks
 //          each; the search for a bad index is one block's
 // Order    a warp adds in the order of j, a sum is its warps' in their order

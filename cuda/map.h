@@ -62,7 +62,7 @@ struct Places {
 
 template <int W, class T>
 __device__ inline Pack<T, W> load_or_repeat(const T* x, bool repeats) {
-  if (!repeats) return *reinterpret_cast<const Pack<T, W>*>(x);
+  if (!repeats) return pack_at<W>(x);
   Pack<T, W> pack;
 #pragma unroll
   for (int i = 0; i < W; ++i) pack.at[i] = *x;
@@ -74,7 +74,7 @@ __device__ inline void map_pack(F f, Y* y, const Pack<X, W>&... x) {
   Pack<Y, W> out;
 #pragma unroll
   for (int i = 0; i < W; ++i) out.at[i] = f(x.at[i]...);
-  *reinterpret_cast<Pack<Y, W>*>(y) = out;
+  pack_at<W>(y) = out;
 }
 
 template <int W, size_t... I, class F, class Y, class... X>

@@ -5,8 +5,9 @@
 //   With g = dy weight:  ds = rstd (g - sum_c g / C - xhat sum_c (g xhat) / C) + dsum  RMS: without sum_c g
 //                        dweight = sum_r dy xhat,  dbias = sum_r dy
 // Shapes   x, residual, s, y and their gradients [R, C]; weight, bias [C]; mean, rstd [R] in Acc<T>
-// Memory   forward 2 R C sizeof(T) bytes, 4 with a residual; backward 3 R C, 4 with dsum, and 2 more for dweight
-//          and dbias; what a row is read for again comes from L1
+// Memory   forward 2 R C sizeof(T) bytes, 4 with a residual; backward 3 R C, 4 with dsum, and 2 more for
+//          dweight and dbias. Asked for, the rest from L1: forward 6 R C with weight and bias (RMS norm 5), 9
+//          with a residual; dx 7, 8 with dsum
 // Compute  about 8 R C FLOPs forward, 15 backward: bandwidth-bound, judge it in GB/s
 // Launch   y and dx: one row a warp, four warps a block; dweight, dbias: column_sums.h
 #include <cmath>

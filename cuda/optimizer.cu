@@ -1,8 +1,8 @@
 // The optimizers' step over the flat arena. Its arithmetic: core/step_control.h, core/update_rules.h. Everything
 // that changes from step to step is read from the card's memory, so the launches may be captured once and replayed.
-// Memory   SGD reads weight, gradient, buffer and writes weight, buffer: 20 bytes an element in f32; Adam 28. In bf16
-//          the masters take the weights' part, and the weights are read and written on top. The squares read the
-//          gradients once more
+// Memory   SGD reads weight, gradient, buffer and writes weight, buffer: 20 bytes an element in f32; Adam 28.
+//          In bf16 the masters take the weights' part, and the weights are read and written on top: 22 and
+//          30. The squares read the gradients once more
 // Compute  under 15 FLOPs an element: bandwidth-bound, judge it in GB/s
 // Launch   squares: a piece a block; the decision: one block; the update: 16 bytes of state a thread, a quarter of a
 //          piece a block

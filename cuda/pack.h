@@ -24,6 +24,7 @@ inline constexpr int kPack = Pack<T>::kSize;
 template <int N, class T>
 __device__ inline auto& pack_at(T* x) {
   using P = std::conditional_t<std::is_const_v<T>, const Pack<std::remove_const_t<T>, N>, Pack<T, N>>;
+  one_access(x, sizeof(P));
   return *reinterpret_cast<P*>(x);
 }
 
@@ -40,7 +41,7 @@ bool packs_are_whole(int64_t columns, std::initializer_list<const T*> rows) {
 template <bool kWhole, class T>
 __device__ inline Pack<T> load_pack(const T* row, int64_t c, int64_t columns) {
   if constexpr (kWhole) {
-    return *reinterpret_cast<const Pack<T>*>(row + c);
+    return pack_at<kPack<T>>(row + c);
   } else {
     Pack<T> pack;
 #pragma unroll
@@ -52,7 +53,7 @@ __device__ inline Pack<T> load_pack(const T* row, int64_t c, int64_t columns) {
 template <bool kWhole, class T>
 __device__ inline void store_pack(T* row, int64_t c, int64_t columns, const Pack<T>& pack) {
   if constexpr (kWhole) {
-    *reinterpret_cast<Pack<T>*>(row + c) = pack;
+    pack_at<kPack<T>>(row + c) = pack;
   } else {
 #pragma unroll
     for (int i = 0; i < kPack<T>; ++i)

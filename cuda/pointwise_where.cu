@@ -1,7 +1,7 @@
 // Selection.
 //   where: y[i, ..] = condition[i, ..] ? a[i, ..] : b[i, ..], strided inputs (0 repeats an element), y dense
 //   tril:  y[b, r, c] = c <= r + diagonal ? x[b, r, c] : 0
-// Memory   where numel (1 + 3 sizeof(T)) bytes, tril 2 numel sizeof(T) at most
+// Memory   where numel (1 + 3 sizeof(T)) bytes, tril numel sizeof(T) and what it keeps of x
 // Launch   where up to 16 bytes a thread (cuda/map.h), tril an element
 #include "core/kernels.h"
 #include "cuda/map.h"

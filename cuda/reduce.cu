@@ -4,7 +4,8 @@
 //   argmax   y[o] = the first l with x[o, l] = max_l x[o, l]
 //   variance y[o] = sum_l (x[o, l] - mean)^2 / (L - correction)
 // Shapes   x, dx: [O, L, I], y, dy: [O, I]
-// Memory   O L I sizeof(T) bytes, read once; max_backward, argmax and variance read x twice
+// Memory   O L I sizeof(T) bytes, max_backward 2; asked for, from cache the second time: x twice by
+//          max_backward, argmax and variance
 // Launch   a block has (columns i, strands, outputs o): a strand takes every so manieth l, and neighbouring
 //          threads read neighbouring elements whether I is 1 or large
 // Order    a strand's elements in order, then the strands in a fixed tree: the shape alone decides

@@ -1,6 +1,7 @@
 // Draws an index from logits by core/sampling_rule.h: temperature, top-k, top-p.
 // Shapes   logits [V], drawn []
-// Memory   V sizeof(T) bytes, read over and over out of the cache: once a bit of a logit for each of top-k and top-p
+// Memory   V sizeof(T) bytes; asked for, out of the cache, are 3 V, for top-k once a bit of a logit and twice more,
+//          for top-p up to twice that
 // Launch   one block: 32 to 256 threads, each with 4 logits or more
 // Order    sums are of whole numbers, the same in any order
 #include <algorithm>
@@ -45,10 +46,8 @@ __device__ int64_t first_beyond(int64_t n, Whole point, F measure) {
     for (Whole left = point - before; left >= measure(i); ++i) left -= measure(i);
     found = i;
   }
-  __syncthreads();  // it is found before it is read
-  const int64_t result = found;
-  __syncthreads();  // all have read before the next call writes
-  return result;
+  __syncthreads();  // it is found before it is read; the next call writes behind its own first barrier
+  return found;
 }
 
 // The first ones of the order: all larger logits, and those that equal `key` up to index `last`.

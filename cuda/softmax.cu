@@ -3,8 +3,8 @@
 //   dx[r,c] = y[r,c] (dy[r,c] - sum_k y[r,k] dy[r,k])
 //   log-softmax:  y = x - m - ln sum,   dx = dy - exp(y) sum_k dy[r,k]
 // Shapes   x, y, dy, dx: [R, C], row-major
-// Memory   forward 4 R C sizeof(T) bytes (x is read three times), backward 5; 2 and 3 from device memory, the
-//          rest from L1 while a row fits there
+// Memory   2 R C sizeof(T) bytes forward, 3 backward, while a row fits in L1; asked for are 4 forward (x is
+//          read three times) and 5 backward, 4 of log-softmax
 // Compute  about 5 R C FLOPs, under 1 FLOP per byte: bandwidth-bound, judge it in GB/s
 // Launch   one row a warp, four warps a block
 #include "core/kernels.h"

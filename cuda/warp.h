@@ -39,16 +39,15 @@ __device__ inline A block_sum(A value) {
   return value;
 }
 
-// The maximum over a block, likewise; NaN is smaller than everything.
+// The maximum over a block, once in a launch: nothing keeps the writes of a second call from this one's reads. NaN
+// is smaller than everything.
 template <class A>
 __device__ inline A block_max(A value) {
   GALVAN_SHARED(A[32], of_warp);
   value = warp_max(value);
   if (lane_id() == 0) of_warp[warp_id()] = value;
   __syncthreads();  // every warp's maximum is written before it is read
-  value = warp_max(of_warp[threadIdx.x % 32 < blockDim.x / 32 ? lane_id() : 0]);
-  __syncthreads();  // all have read before the next call writes
-  return value;
+  return warp_max(of_warp[threadIdx.x % 32 < blockDim.x / 32 ? lane_id() : 0]);
 }
 
 }  // namespace galvan

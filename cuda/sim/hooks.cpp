@@ -29,6 +29,8 @@ struct AlignedAccess {
 
 void report_misaligned(const AlignedAccess& access, const void* address) {
   if (!in_kernel_code) return;
+  const OutsideKernel
+      outside;  // the text is put together by functions that may be the kernels' instrumented ones
   const size_t alignment = size_t{1} << access.log_alignment;
   Block::current()->error(concat("an access at ", address, ", which is not a multiple of ", alignment),
                           {access.file, static_cast<int>(access.line)});

@@ -62,6 +62,9 @@ bool is_constant(const void* address) {
 size_t code_offset(const void* code) { return reinterpret_cast<uintptr_t>(code) - load_address(); }
 const void* code_at(size_t offset) { return reinterpret_cast<const void*>(load_address() + offset); }
 
+// Unknown places, the system's headers, the simulator's, the dialect's, and types that kernels share with the host.
+constexpr const char* kNotTheKernels[] = {"?", "/", "cuda/sim/", "cuda/ptx.h", "cuda/dialect.h", "core/"};
+
 std::string source_line(const void* code) {
   const std::string address = [&] {
     char hex[32];
@@ -76,9 +79,9 @@ std::string source_line(const void* code) {
     std::string place = line;
     place.erase(place.find_first_of("\n ", 0));  // "... (discriminator 2)"
     place = short_path(place);
-    if (!place.starts_with("?") && !place.starts_with("/") && !place.starts_with("cuda/sim/") &&
-        place.find("cuda/ptx.h") == place.npos)
-      return place;
+    const bool inlined_into_it = std::any_of(std::begin(kNotTheKernels), std::end(kNotTheKernels),
+                                             [&](const char* begin) { return place.starts_with(begin); });
+    if (!inlined_into_it) return place;
   }
   return "code address " + address;
 }

@@ -6,7 +6,7 @@
 namespace galvan::sim {
 
 // "cuda/softmax.cu:42": the line that made the call which returns to `code`, by the system's addr2line, and
-// without the file's part up to the source folder. What is inlined from the simulator or the system's headers
+// without the file's part up to the source folder. What is inlined from core/, the simulator or the system's headers
 // counts as its caller. Takes a tenth of a second: for messages.
 std::string source_line(const void* code);
 

@@ -1,0 +1,232 @@
+#include "memory_statements.h"
+
+namespace galvan {
+namespace {
+
+constexpr int64_t R = 12, C = 1024, RC = R * C;
+
+using Forward = void (*)(Cuda, const float*, float*, int64_t, int64_t);
+using Backward = void (*)(Cuda, const float*, const float*, float*, int64_t, int64_t);
+
+Traffic softmax(const std::string& what, Forward kernel, int64_t distinct, int64_t asked) {
+  return {what, [=](Card& card) { kernel(card.on(), card.random<float>(RC), card.zeros<float>(RC), R, C); },
+          distinct * RC * 4, asked * RC * 4};
+}
+Traffic softmax(const std::string& what, Backward kernel, int64_t distinct, int64_t asked) {
+  return {what,
+          [=](Card& card) {
+            kernel(card.on(), card.random<float>(RC), card.random<float>(RC), card.zeros<float>(RC), R, C);
+          },
+          distinct * RC * 4, asked * RC * 4};
+}
+
+Traffic norm_forward_of(const std::string& what, bool layer, bool residual, int64_t distinct, int64_t asked) {
+  return {what,
+          [=](Card& card) {
+            norm_forward<float>(card.on(), {.x = card.random<float>(RC),
+                                            .residual = residual ? card.random<float>(RC) : nullptr,
+                                            .weight = card.random<float>(C),
+                                            .bias = card.random<float>(C),
+                                            .sum = residual ? card.zeros<float>(RC) : nullptr,
+                                            .y = card.zeros<float>(RC),
+                                            .mean = layer ? card.zeros<float>(R) : nullptr,
+                                            .rstd = card.zeros<float>(R),
+                                            .rows = R,
+                                            .columns = C,
+                                            .eps = 1e-5});
+          },
+          (distinct * R + 2) * C * 4, asked * RC * 4};
+}
+
+// dx alone; or the gradients of weight and bias alone, whose partial sums are of one block of rows.
+Traffic norm_backward_of(const std::string& what, bool dsum, bool columns, int64_t distinct, int64_t asked) {
+  return {what,
+          [=](Card& card) {
+            norm_backward<float>(card.on(), {.dsum = dsum ? card.random<float>(RC) : nullptr,
+                                             .dy = card.random<float>(RC),
+                                             .s = card.random<float>(RC),
+                                             .weight = card.random<float>(C),
+                                             .mean = card.random<float>(R),
+                                             .rstd = card.random<float>(R),
+                                             .dx = columns ? nullptr : card.zeros<float>(RC),
+                                             .dweight = columns ? card.zeros<float>(C) : nullptr,
+                                             .dbias = columns ? card.zeros<float>(C) : nullptr,
+                                             .partial = card.zeros<float>(2 * C),
+                                             .rows = R,
+                                             .columns = C});
+          },
+          distinct * C * 4, asked * C * 4};
+}
+
+template <class T>
+Traffic cross_entropy_forward_of(const std::string& what, double smoothing, int64_t asked) {
+  constexpr int64_t V = 4096;
+  return {what,
+          [=](Card& card) {
+            cross_entropy_forward<T>(card.on(), {card.array<int32_t>({1, 2, 3}), 3, V, -100, smoothing},
+                                     card.random<T>(3 * V), card.zeros<Acc<T>>(3), card.zeros<Acc<T>>(3));
+          },
+          3 * V * static_cast<int64_t>(sizeof(T)), asked * 3 * V * static_cast<int64_t>(sizeof(T))};
+}
+
+// In place.
+Traffic cross_entropy_both_of(const std::string& what, double smoothing, int64_t asked) {
+  constexpr int64_t V = 4096;
+  return {what,
+          [=](Card& card) {
+            float* const logits = card.random<float>(3 * V);
+            cross_entropy_both<float>(card.on(), {card.array<int32_t>({1, 2, 3}), 3, V, -100, smoothing},
+                                      logits, card.random<float>(1), card.zeros<float>(3), logits);
+          },
+          2 * 3 * V * 4, asked * 3 * V * 4};
+}
+
+std::vector<int32_t> every(int64_t rows, int64_t picks) {
+  std::vector<int32_t> index;
+  for (int64_t j = 0; j < picks; ++j) index.push_back(static_cast<int32_t>(j * 7 % rows));
+  return index;
+}
+
+Traffic select_backward(const std::string& what, int64_t rows, int64_t picks, int64_t inner,
+                        int64_t index_readings) {
+  return {what,
+          [=](Card& card) {
+            select_rows_backward<float>(card.on(), card.random<float>(picks * inner),
+                                        card.array(every(rows, picks)), card.zeros<float>(rows * inner), 1,
+                                        rows, picks, inner);
+          },
+          (picks * inner + rows * inner + picks) * 4,
+          (picks * inner + rows * inner + index_readings * picks) * 4};
+}
+
+Traffic sampling(const std::string& what, const SamplingRule& rule, int64_t asked) {
+  return {
+      what,
+      [=](Card& card) { sample<float>(card.on(), rule, card.random<float>(C), C, card.zeros<int32_t>(1)); },
+      C * 4, asked * C * 4};
+}
+
+template <auto kKernel>
+Traffic reduction(const std::string& what, int64_t O, int64_t L, int64_t I, int64_t distinct, int64_t asked) {
+  return {what,
+          [=](Card& card) {
+            const float* const x = card.random<float>(O * L * I);
+            kKernel(card, x, O, L, I);
+          },
+          (distinct * O * L * I + O * I) * 4, (asked * O * L * I + O * I) * 4};
+}
+
+constexpr auto kSum = [](Card& card, const float* x, int64_t O, int64_t L, int64_t I) {
+  sum<float>(card.on(), x, card.zeros<float>(O * I), O, L, I, 1.0);
+};
+constexpr auto kMaxBackward = [](Card& card, const float* x, int64_t O, int64_t L, int64_t I) {
+  max_backward<float>(card.on(), x, card.random<float>(O * I), card.random<float>(O * I),
+                      card.zeros<float>(O * L * I), O, L, I);
+};
+constexpr auto kArgmax = [](Card& card, const float* x, int64_t O, int64_t L, int64_t) {
+  argmax<float>(card.on(), x, card.zeros<int32_t>(O), O, L);
+};
+constexpr auto kVariance = [](Card& card, const float* x, int64_t O, int64_t L, int64_t) {
+  variance<float>(card.on(), x, card.zeros<float>(O), O, L, 1);
+};
+
+}  // namespace
+
+std::vector<Statement> row_statements() {
+  const int64_t n = 30 * 128, V = 4096;
+  return {
+      {"batch.cu",
+       "B (T + 1) 4 bytes read, asked for twice; 2 B T 4 written",
+       {{"read_batch",
+         [](Card& card) {
+           const BatchWindows windows{
+               .begin = 0, .size = 2000, .context = 256, .batch_size = 3, .order = BatchOrder::in_turn};
+           read_batch(card.on(), windows, card.zeros<int64_t>(1), 0, card.zeros<int32_t>(2000),
+                      card.zeros<int32_t>(3 * 256), card.zeros<int32_t>(3 * 256));
+         },
+         (3 * 257 + 2 * 3 * 256) * 4, (2 * 3 * 257 + 2 * 3 * 256) * 4},
+        {"count_up", [](Card& card) { count_up(card.on(), card.zeros<int64_t>(1)); }, 16, 16}}},
+      {"softmax.cu",
+       "2 R C sizeof(T) bytes forward, 3 backward, while a row fits in L1; asked for are 4 forward (x is "
+       "read three times) and 5 backward, 4 of log-softmax",
+       {softmax("softmax", Forward(softmax_forward<float>), 2, 4),
+        softmax("its gradient", Backward(softmax_backward<float>), 3, 5),
+        softmax("log_softmax", Forward(log_softmax_forward<float>), 2, 4),
+        softmax("log_softmax's gradient", Backward(log_softmax_backward<float>), 3, 4)}},
+      {"norm.cu",
+       "forward 2 R C sizeof(T) bytes, 4 with a residual; backward 3 R C, 4 with dsum, and 2 more for "
+       "dweight and dbias. Asked for, the rest from L1: forward 6 R C with weight and bias (RMS norm 5), 9 "
+       "with a residual; dx 7, 8 with dsum",
+       {norm_forward_of("layer norm", true, false, 2, 6),
+        norm_forward_of("with a residual", true, true, 4, 9), norm_forward_of("RMS norm", false, false, 2, 5),
+        norm_backward_of("dx", false, false, 3 * R + 1, 7 * R),
+        norm_backward_of("dx with dsum", true, false, 4 * R + 1, 8 * R),
+        norm_backward_of("dweight and dbias", false, true, 2 * R + 2 * 3, 2 * R + 2 * 3)}},
+      {"cross_entropy.cu",
+       "R V sizeof(T) bytes forward, 2 backward, 2 for both at once; asked for are 1, 3 and 3, and one more "
+       "with smoothing forward or at once, a row's later readings from L2. The total: R (sizeof(A) + 4); the "
+       "weight: 4 R",
+       {cross_entropy_forward_of<float>("forward", 0, 1),
+        cross_entropy_forward_of<bfloat16>("forward, bf16", 0, 1),
+        cross_entropy_forward_of<float>("forward, smoothing", 0.1, 2),
+        {"backward",
+         [=](Card& card) {
+           cross_entropy_backward<float>(card.on(), {card.array<int32_t>({1, 2, 3}), 3, V, -100, 0},
+                                         card.random<float>(3 * V), card.zeros<float>(3),
+                                         card.random<float>(3), card.zeros<float>(3 * V));
+         },
+         2 * 3 * V * 4, 3 * 3 * V * 4},
+        cross_entropy_both_of("both", 0, 3),
+        cross_entropy_both_of("both, smoothing", 0.1, 4),
+        {"total",
+         [](Card& card) {
+           cross_entropy_total<float>(card.on(), {card.zeros<int32_t>(3000), 3000, 7, -100, 0},
+                                      card.random<float>(3000), true, card.zeros<float>(1));
+         },
+         3000 * 8, 3000 * 8},
+        {"weight",
+         [](Card& card) {
+           cross_entropy_weight<float>(card.on(), {card.zeros<int32_t>(3000), 3000, 7, -100, 0},
+                                       card.zeros<float>(1));
+         },
+         3000 * 4, 3000 * 4}}},
+      {"index.cu",
+       "select_rows 2 outer picks inner sizeof(T) bytes; its backward reads dy and writes dx once, and reads "
+       "the index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long "
+       "table. gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n",
+       {{"select_rows",
+         [=](Card& card) {
+           select_rows<float>(card.on(), card.random<float>(n), card.array(every(30, 30)),
+                              card.zeros<float>(n), 1, 30, 30, 128);
+         },
+         2 * n * 4, 2 * n * 4},
+        select_backward("select_rows_backward", 30, 200, 256, 30 * 2),
+        select_backward("of a long table", 1040, 200, 32, 1040 / 16),
+        {"gather",
+         [=](Card& card) {
+           gather<float>(card.on(), card.random<float>(n), {1}, card.array(every(n, n)), card.zeros<float>(n),
+                         {n}, 0);
+         },
+         3 * n * 4, 3 * n * 4},
+        {"gather_backward",
+         [=](Card& card) {
+           gather_backward<float>(card.on(), card.random<float>(n), card.zeros<int32_t>(n),
+                                  card.zeros<float>(n), {0, 1}, {1, n}, 0);
+         },
+         4 * n * 4, 4 * n * 4},
+        {"find_bad_index", [=](Card& card) { find_bad_index(card.on(), card.zeros<int32_t>(n), n, 3, -100); },
+         n * 4, n * 4}}},
+      {"sample.cu",
+       "V sizeof(T) bytes; asked for, out of the cache, are 3 V, for top-k once a bit of a logit and twice "
+       "more, for top-p up to twice that",
+       {sampling("from all", {}, 3), sampling("top-k", {.top_k = 10}, 3 + 34)}},
+      {"reduce.cu",
+       "O L I sizeof(T) bytes, max_backward 2; asked for, from cache the second time: x twice by "
+       "max_backward, argmax and variance",
+       {reduction<kSum>("sum of rows", 3, 2000, 1, 1, 1), reduction<kSum>("sum of columns", 1, 100, 65, 1, 1),
+        reduction<kMaxBackward>("max_backward", 3, 2000, 1, 2, 3),
+        reduction<kArgmax>("argmax", 3, 2000, 1, 1, 2), reduction<kVariance>("variance", 3, 2000, 1, 1, 2)}},
+  };
+}
+
+}  // namespace galvan
