@@ -68,8 +68,8 @@ class RandomContext {
  public:
   static RandomContext& current();
 
-  // Begins a forward pass: ordinals count from 0 again. step_from: RandomStream's.
-  void begin(uint64_t seed, uint32_t step, uint32_t micro_step, const int64_t* step_from = nullptr);
+  // Begins a forward pass: ordinals count from 0 again.
+  void begin(uint64_t seed, uint32_t step, uint32_t micro_step);
   RandomStream next();
 
   // What next() will give, to be restored before a block is recomputed with the same masks.
@@ -78,6 +78,19 @@ class RandomContext {
 
  private:
   RandomStream next_;
+};
+
+// A forward and backward pass whose step stands at `step`, in the memory of the device that draws. When this ends, the
+// thread draws from what it drew from before: the place need not outlive it.
+class RandomPass {
+ public:
+  RandomPass(uint64_t seed, uint32_t micro_step, const int64_t* step);
+  ~RandomPass() { RandomContext::current().restore(before_); }
+  RandomPass(const RandomPass&) = delete;
+  RandomPass& operator=(const RandomPass&) = delete;
+
+ private:
+  RandomStream before_;
 };
 
 }  // namespace galvan

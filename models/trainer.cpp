@@ -93,7 +93,7 @@ void Trainer::save(const std::filesystem::path& run, bool is_best) {
 Tensor Trainer::forward_backward(int64_t micro_step) {
   const int64_t* const step = inputs_.optimizer.step_address();
   batch_.read(step, micro_step);
-  RandomContext::current().begin(options_.seed, 0, static_cast<uint32_t>(micro_step), step);
+  const RandomPass random(options_.seed, static_cast<uint32_t>(micro_step), step);
   const Tensor loss = cross_entropy(inputs_.model(batch_.inputs()), batch_.targets());
   loss.backward();
   return loss;

@@ -13,7 +13,7 @@
 //
 //   sgd.set_schedule(tabulate(schedule, steps, sgd.momentum()));
 //   for each step
-//     RandomContext::current().begin(seed, 0, 0, sgd.step_address());
+//     const RandomPass random(seed, 0, sgd.step_address());
 //     loss.backward();  sgd.add_loss(loss);
 //     sgd.enqueue_step({.clip_norm = 1.0, .skip_non_finite = true});
 //   sgd.control().step;  sgd.records(0, steps);     // now and then
@@ -79,7 +79,7 @@ class Optimizer {
   std::vector<StepRecord> records(int64_t begin, int64_t end) const;
   // Updates done, when a run is resumed; forgets what was not finite, and a loss under way.
   void set_step(int64_t step) const;
-  // Where control().step is in the device's memory, for dropout (RandomContext::begin).
+  // Where control().step is in the device's memory, for dropout (RandomPass).
   const int64_t* step_address() const { return &control_.data()->step; }
 
   // Makes every parameter's grad() undefined; the next backward overwrites the memory.

@@ -39,18 +39,18 @@ void update_elements(const Update& update_of, const UpdateBlocks<T>& blocks, int
   const T* __restrict grad = blocks.grad;
   M* __restrict state0 = blocks.state0;
   M* __restrict state1 = blocks.state1;
+  if constexpr (kMasters)  // in loops of their own: all in one, no compiler here makes vector code of it
+    for (int64_t i = 0; i < n; ++i) master[i] = current_master(weight[i], master[i]);
   for (int64_t i = 0; i < n; ++i) {
     M state[2] = {};
     if constexpr (Update::kStates > 0) state[0] = state0[i];
     if constexpr (Update::kStates > 1) state[1] = state1[i];
-    M w = master[i];
-    if constexpr (kMasters) w = current_master(weight[i], w);
-    w = update(w, static_cast<M>(grad[i]), state);
-    master[i] = w;
-    if constexpr (kMasters) weight[i] = T(w);
+    master[i] = update(master[i], static_cast<M>(grad[i]), state);
     if constexpr (Update::kStates > 0) state0[i] = state[0];
     if constexpr (Update::kStates > 1) state1[i] = state[1];
   }
+  if constexpr (kMasters)
+    for (int64_t i = 0; i < n; ++i) weight[i] = T(master[i]);
 }
 
 }  // namespace

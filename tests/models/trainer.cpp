@@ -110,6 +110,15 @@ TEST_CASE("a run resumed after a kill ends as one that was never stopped, bit fo
       Error);
 }
 
+TEST_CASE("what a trainer drew from is forgotten with its step") {
+  TemporaryDirectory directory;
+  {
+    Run run(directory.path(), kOptions);
+    run.trainer.train_step();
+  }
+  CHECK(RandomContext::current().state().step_from == nullptr);
+}
+
 TEST_CASE("epochs end with a report and an evaluation") {
   TemporaryDirectory directory;
   TrainerOptions options = kOptions;

@@ -107,6 +107,26 @@ inline Result run(const OpRow& row, const Call& call, std::span<const Tensor> in
   return r;
 }
 
+// The same values with the last two dimensions swapped in memory.
+inline Tensor swapped(const Tensor& x) {
+  return x.rank() < 2 ? x : x.transpose(-1, -2).clone().transpose(-1, -2);
+}
+inline std::vector<Tensor> swapped(std::span<const Tensor> inputs) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : inputs) out.push_back(swapped(x));
+  return out;
+}
+
+// Calls the row's op, and has its upstream gradients laid out so.
+inline Call on_swapped(const OpRow& row) {
+  return [&row](Inputs in, const Attributes& attributes) {
+    Outputs out = row.call(in, attributes);
+    for (Tensor& y : out)
+      if (y.requires_grad()) y = swapped(y);
+    return out;
+  };
+}
+
 inline void check_close(const Tensor& got, const std::vector<double>& want, DType dtype, int64_t length,
                         double slack = 1.0) {
   const std::vector<double> values = got.to_vector();
