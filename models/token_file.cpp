@@ -88,6 +88,14 @@ TokenArray TokenArray::open(const std::filesystem::path& path) {
   tokens.width_ = header.width;
   tokens.fingerprint_ = header.fingerprint;
   check(checksum(tokens.bytes()) == header.checksum, name, ": damaged token file: its checksum is wrong");
+  std::vector<int32_t> piece(1 << 16);
+  for (int64_t begin = 0; begin < tokens.size_; begin += static_cast<int64_t>(piece.size())) {
+    piece.resize(static_cast<size_t>(std::min(tokens.size_ - begin, static_cast<int64_t>(piece.size()))));
+    tokens.read(begin, piece);
+    for (const int32_t token : piece)
+      check(token >= 0 && token < tokens.vocab_size_, name, ": damaged token file: token ", token,
+            " is outside the vocabulary of ", tokens.vocab_size_);
+  }
   return tokens;
 }
 

@@ -30,8 +30,8 @@ class TokenArray {
   // Copies; every token must be in 0 .. vocab_size - 1.
   TokenArray(std::span<const int32_t> tokens, int64_t vocab_size, uint64_t fingerprint = 0);
 
-  // Maps a token file. A foreign, newer, cut or damaged one is an Error that names the file. Reads it once,
-  // for the checksum.
+  // Maps a token file. A foreign, newer, cut or damaged one, or one with a token outside of its vocabulary, is an
+  // Error that names the file. Reads all of it, to see that.
   static TokenArray open(const std::filesystem::path& path);
 
   // Writes a token file, atomically.

@@ -88,6 +88,7 @@ TEST_CASE("token file: foreign and damaged files are refused in one line") {
   CHECK(error_of(good + "x") == "damaged token file: has room for 5 tokens, should hold 5");
   CHECK(error_of(with(16, 6)) == "damaged token file: has room for 5 tokens, should hold 6");
   CHECK(error_of(with(72, 9)) == "damaged token file: its checksum is wrong");
+  CHECK(error_of(with(24, 5)) == "damaged token file: token 5 is outside the vocabulary of 5");
   CHECK(error_of(good) == "no error");
 }
 
