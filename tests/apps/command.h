@@ -26,6 +26,8 @@ namespace galvan {
 struct Finished {
   int code = 0;  // the exit code, or minus the signal that ended it
   std::string out, err;
+  std::string
+      no_card;  // of a build with CUDA where no card is: the line, before what else is in `err`, that says so
 };
 
 // A `galvan` that runs in a folder, its output going to files there. The new process calls `prepare`, which
@@ -82,8 +84,12 @@ class Child {
     int status = 0;
     ::waitpid(pid_, &status, 0);
     pid_ = 0;
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text_file(out_),
-            read_text_file(err_)};
+    std::string err = read_text_file(err_), no_card;
+    if (err.starts_with("No CUDA card is used: ")) {
+      no_card = err.substr(0, err.find('\n') + 1);
+      err.erase(0, no_card.size());
+    }
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text_file(out_), err, no_card};
   }
 
  private:
