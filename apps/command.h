@@ -27,6 +27,7 @@ std::unique_ptr<Command> make_train_command(const std::string& program);
 std::unique_ptr<Command> make_sample_command();
 std::unique_ptr<Command> make_eval_command();
 std::unique_ptr<Command> make_schedule_command();
+std::unique_ptr<Command> make_report_command();
 std::unique_ptr<Command> make_info_command();
 
 }  // namespace galvan

@@ -15,12 +15,6 @@
 namespace galvan {
 namespace {
 
-#ifdef __clang__
-constexpr const char* kCompiler = "clang " __clang_version__;
-#else
-constexpr const char* kCompiler = "g++ " __VERSION__;
-#endif
-
 // What the processor has of what the kernels use or could use.
 std::string processor_features() {
   std::vector<std::string> names;
@@ -86,7 +80,7 @@ shows which part of it a training step gets.)";
   void show_machine() const {
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
     line("galvan", GALVAN_VERSION);
-    line("compiler", kCompiler);
+    line("compiler", compiler_name());
     line("build", GALVAN_BUILD);
     line("processor", processor_name());
     line("instructions", processor_features());

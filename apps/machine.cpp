@@ -20,6 +20,14 @@ std::string processor_name() {
   return "unknown";
 }
 
+std::string compiler_name() {
+#ifdef __clang__
+  return "clang " __clang_version__;
+#else
+  return "g++ " __VERSION__;
+#endif
+}
+
 int64_t physical_memory() {
   int64_t bytes = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGE_SIZE);
   int64_t limit = 0;

@@ -1,4 +1,4 @@
-// What the machine is, and what its memory can do at most; core/cpu/peak.h measures its arithmetic.
+// What the machine is, what built this program, and what its memory can do at most; core/cpu/peak.h measures its arithmetic.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,8 @@
 namespace galvan {
 
 std::string processor_name();
+
+std::string compiler_name();  // that built this program, with its version
 
 // Bytes of memory that this process may use: the machine's, or less in a container.
 int64_t physical_memory();

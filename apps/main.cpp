@@ -1,4 +1,4 @@
-// The `galvan` command: train, sample, eval, schedule, info.
+// The `galvan` command: train, sample, eval, schedule, report, info.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -19,6 +19,7 @@ constexpr const char* kExamples = R"(Examples:
   galvan train --data input.txt            learn from a text; the run's folder is runs/1
   galvan sample --checkpoint runs/1        let the model write
   galvan eval --checkpoint runs/1 --data other.txt
+  galvan report runs/1                     write a page of its curves and samples
   galvan schedule --policy cyclic          draw a learning-rate schedule
 `galvan COMMAND --help` explains a command's options.)";
 
@@ -75,6 +76,7 @@ int run(int argc, char** argv) {
   commands.push_back(make_sample_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_schedule_command());
+  commands.push_back(make_report_command());
   commands.push_back(make_info_command());
 
   std::vector<Settings> settings;

@@ -10,9 +10,9 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "apps/charts/charts.h"
+#include "apps/run_metrics.h"
 #include "core/check.h"
 #include "models/files.h"
 
@@ -117,21 +117,10 @@ void append_sample(const fs::path& run, int64_t step, const std::string& text) {
 }
 
 void draw_curves(const fs::path& run) {
-  charts::Series train{.name = "training"}, evaluation{.name = "validation"}, lr, momentum;
-  std::istringstream lines(read_text_file(run / "metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    const auto record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_object()) continue;
-    const auto add = [&](charts::Series& series, const char* key) {
-      if (!record.contains(key) || !record[key].is_number()) return;
-      series.x.push_back(record.at("step").get<double>());
-      series.y.push_back(record[key].get<double>());
-    };
-    add(train, "loss");
-    add(evaluation, "eval_loss");
-    add(lr, "lr");
-    add(momentum, "momentum");
-  }
+  const RunMetrics m = read_metrics(run);
+  const charts::Series train{.name = "training", .x = m.step, .y = m.loss},
+      evaluation{.name = "validation", .x = m.eval_step, .y = m.eval_loss}, lr{.x = m.step, .y = m.lr},
+      momentum{.x = m.step, .y = m.momentum};
   const auto cycles = [](const charts::Series& series) {
     return !series.y.empty() && *std::min_element(series.y.begin(), series.y.end()) !=
                                     *std::max_element(series.y.begin(), series.y.end());

@@ -4,6 +4,8 @@
 //   data.json      which tokens it trains on
 //   samples.txt    what the model wrote at each evaluation
 //   loss.svg       the curves, at the end
+//   report.html    the page of apps/report/run_page.h, at the end
+//   sessions.jsonl what trained there (apps/sessions.h)
 #pragma once
 
 #include <filesystem>

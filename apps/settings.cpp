@@ -149,6 +149,11 @@ void Settings::add(const std::string& name, SettingTarget target, const std::str
   entries_.push_back({name, group_, target, std::move(options), option});
 }
 
+void Settings::add_arguments(const std::string& name, std::vector<std::string>* target,
+                             const std::string& help) {
+  app_.add_option(name, *target, help);
+}
+
 void Settings::add_config(std::string* path, const std::string& help) {
   add("config", path, help, {.in_files = false, .written = false});
 }

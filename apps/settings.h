@@ -69,6 +69,9 @@ class Settings {
   void add(const std::string& name, SettingTarget target, const std::string& help,
            SettingOptions options = {});
 
+  // Adds what stands on the command line without a name, any number of it, shown as `name` in the help.
+  void add_arguments(const std::string& name, std::vector<std::string>* target, const std::string& help);
+
   // Adds --config FILE, which `path` gets; who has it calls apply_file.
   void add_config(std::string* path,
                   const std::string& help = "a TOML file of options; the command line wins");

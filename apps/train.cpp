@@ -7,7 +7,10 @@
 #include "apps/machine.h"
 #include "apps/plan.h"
 #include "apps/progress.h"
+#include "apps/report/run_page.h"
 #include "apps/run_folder.h"
+#include "apps/sessions.h"
+#include "apps/tensorboard.h"
 #include "apps/text_format.h"
 #include "apps/train_settings.h"
 #include "core/parallel.h"
@@ -43,8 +46,8 @@ class TrainCommand : public Command {
   galvan train --config runs/big/config.toml --seed 2
       the same run once more, with another seed
 
-The folder of a run holds config.toml (every option), metrics.jsonl (every step), samples.txt, loss.svg, and
-in current/ and best/ the last and the best model, which Hugging Face's Transformers loads as they are.)";
+The folder of a run holds config.toml (every option), metrics.jsonl (every step), samples.txt, loss.svg,
+report.html, and in current/ and best/ the last and the best model, which Hugging Face's Transformers loads as they are.)";
   }
 
   void add_options(Settings& settings) override { add_train_options(settings, s_); }
@@ -287,12 +290,25 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
 
   TrainerEvents events(const Transformer& model, std::optional<Progress>& progress) {
     TrainerEvents events;
-    events.on_step = [&](const StepReport& report) { progress->on_step(report); };
+    events.on_step = [&](const StepReport& report) {
+      progress->on_step(report);
+      if (events_)
+        events_->add(report.step,
+                     {{"loss/training", report.loss},
+                      {"learning rate", report.lr},
+                      {"momentum", report.momentum},
+                      {"gradient norm", report.grad_norm},
+                      {"tokens per second", static_cast<double>(report.tokens) / report.seconds}});
+    };
     events.on_evaluation = [&](int64_t step, const Evaluation& e, bool is_best) {
       progress->print(concat(
           "step ", step, printed(": validation loss %.4f", e.loss), printed(", accuracy %.4f", e.accuracy),
           printed(", perplexity %.4g", e.perplexity),
           printed(", %.4f bits per character", e.bits_per_character), is_best ? ", the best so far" : ""));
+      if (events_)
+        events_->add(step, {{"loss/validation", e.loss},
+                            {"accuracy/validation", e.accuracy},
+                            {"bits per character/validation", e.bits_per_character}});
       append_sample(run_, step,
                     generate(model, *tokenizer_, "",
                              {.tokens = 300, .temperature = 0.8, .seed = static_cast<uint64_t>(s_.seed)}));
@@ -323,9 +339,29 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
     text += "#   galvan train --config " + shell_quoted((folder / "config.toml").string()) + "\n\n";
     write_file_atomically(folder / "config.toml", text + settings.to_toml());
     save_data_record(folder, s_.data, tokens_);
+    append_session(folder, session());
+    if (s_.tensorboard) events_.emplace(folder / "tensorboard", state_.step);
     if (!checkpoint_.empty()) std::printf("Going on after step %s.\n", with_commas(state_.step).c_str());
     std::fflush(stdout);
     return folder;
+  }
+
+  Session session() const {
+    Session session = this_session(state_.step);
+    session.facts.emplace_back("device", device_description(device_));
+    if (peak_flops_ > 0)
+      session.facts.emplace_back("peak, measured", printed("%.1f GFLOP/s", peak_flops_ / 1e9));
+    session.facts.emplace_back("parameters", with_commas(config_.parameters()));
+    return session;
+  }
+
+  // A run that has trained to its end does not fail for want of its report.
+  void report() const {
+    try {
+      report::write_run_report(run_);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "galvan: warning: there is no report: %s\n", error.what());
+    }
   }
 
   int train(Trainer& trainer, Progress& progress, const Interrupt& interrupt) {
@@ -345,6 +381,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
       return interrupt.exit_code();
     }
     draw_curves(run_);
+    if (s_.report) report();
     write_matmul_algorithms(device_, run_ / "algorithms.txt");
     if (ending == Ending::out_of_patience)
       std::printf("Stopped early: %lld evaluations without a better one.\n",
@@ -372,6 +409,7 @@ in current/ and best/ the last and the best model, which Hugging Face's Transfor
   double epochs_ = 0, peak_flops_ = 0;
   fs::path run_;                 // the folder
   std::optional<RunLock> lock_;  // on it
+  std::optional<EventWriter> events_;
 };
 
 }  // namespace

@@ -20,6 +20,10 @@ void add_train_options(Settings& settings, TrainSettings& t) {
                       "a TOML file of options, such as a run's config.toml; the command line wins");
   settings.add("resume", &t.resume, "go on with the run in --out, exactly where its checkpoint is",
                {.in_files = false, .written = false});
+  settings.add("report", &t.report,
+               "at the end, write report.html: curves, samples and configuration as a page");
+  settings.add("tensorboard", &t.tensorboard,
+               "write event files for TensorBoard into the run's folder tensorboard");
   settings.add("init", &t.init, "start from the weights, sizes and tokenizer of this checkpoint or run");
   settings.add("device", &t.device, kDeviceHelp, {.choices = {"auto", "cpu", "cuda"}});
   settings.add("threads", &t.threads,

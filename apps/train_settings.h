@@ -17,7 +17,7 @@ inline constexpr double kMostSteps = 1e8;  // the table of their learning rates 
 struct TrainSettings {
   // The run
   std::string data, out, config, init;
-  bool resume = false;
+  bool resume = false, report = true, tensorboard = false;
   std::string device = "auto";
   int64_t threads = 0;               // 0: all processors
   std::optional<std::string> dtype;  // none: the device's

@@ -17,6 +17,14 @@ struct Series {
   std::string name = {};       // for the legend, which is drawn when any series has a name
   std::vector<double> x = {};  // as long as y; empty: 0, 1, 2, ...
   std::vector<double> y = {};
+  int colour = -1;    // in SVG: a place in the palette, which goes round; -1: the series' own
+  bool dots = false;  // in SVG: the points alone
+};
+
+// A vertical line across the chart.
+struct Mark {
+  double x = 0;
+  std::string label = {};  // beside it, in pictures; terminals draw the line alone
 };
 
 struct Chart {
@@ -26,6 +34,7 @@ struct Chart {
   std::vector<Series> series = {};
   bool log_x = false;
   bool log_y = false;
+  std::vector<Mark> marks = {};  // those that lie on the axis are drawn
 };
 
 // A self-contained <svg> element without scripts, fonts or outside references, with a transparent ground and

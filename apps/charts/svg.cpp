@@ -18,12 +18,19 @@ constexpr const char* kInk = "#727b85";  // text and axes; the grid is the same,
 constexpr const char* kAxis = "stroke=\"#727b85\" stroke-opacity=\"0.7\"";
 constexpr const char* kGrid = "stroke=\"#727b85\" stroke-opacity=\"0.22\"";
 
+constexpr const char* kMark = "stroke=\"#727b85\" stroke-opacity=\"0.7\" stroke-dasharray=\"3 4\"";
+
 constexpr double kFont = 12, kTitleFont = 14, kCharacter = 0.62;  // a character's mean width, in font sizes
 constexpr double kColumn = 1.0, kTolerance = 0.1;                 // pixels within which points are one
 
 struct Box {
   double left, top, right, bottom;
 };
+
+const char* colour_of(const Chart& chart, size_t i) {
+  const int colour = chart.series[i].colour;
+  return kCurves[(colour < 0 ? i : static_cast<size_t>(colour)) % std::size(kCurves)];
+}
 
 double text_width(const std::string& text, double font) { return kCharacter * font * display_width(text); }
 
@@ -57,7 +64,7 @@ void legend(std::ostream& out, const Chart& chart, const Box& box, double baseli
     if (name.empty()) continue;
     const double left = x - text_width(name, kFont) - kSwatch - 5;
     line(out, left, baseline - 4, left + kSwatch, baseline - 4,
-         concat("stroke=\"", kCurves[i % std::size(kCurves)], "\" stroke-width=\"2.5\"").c_str());
+         concat("stroke=\"", colour_of(chart, i), "\" stroke-width=\"2.5\"").c_str());
     text(out, left + kSwatch + 5, baseline, "start", name);
     x = left - kGap;
   }
@@ -77,10 +84,11 @@ void curve(std::ostream& out, const Series& series, const Axes& axes, const Box&
       p.x = box.left + p.x * (box.right - box.left);
       p.y = box.bottom - p.y * (box.bottom - box.top);
     }
-    const Polyline thinned = thin(points, kColumn, kTolerance);
-    if (thinned.size() == 1)
-      dots += concat("<circle cx=\"", px(points[0].x), "\" cy=\"", px(points[0].y), "\" r=\"2.5\" fill=\"",
-                     colour, "\"/>\n");
+    const Polyline thinned = series.dots ? points : thin(points, kColumn, kTolerance);
+    if (thinned.size() == 1 || series.dots)
+      for (const Point& p : thinned)
+        dots +=
+            concat("<circle cx=\"", px(p.x), "\" cy=\"", px(p.y), "\" r=\"2.5\" fill=\"", colour, "\"/>\n");
     else
       for (size_t i = 0; i < thinned.size(); ++i)
         path += concat(i == 0 ? "M" : i == 1 ? "L" : " ", px(thinned[i].x), ",", px(thinned[i].y));
@@ -112,8 +120,15 @@ void panel(std::ostream& out, const Chart& chart, const Axes& axes, const Box& b
   line(out, box.left, box.bottom, box.right, box.bottom, kAxis);
   text(out, (box.left + box.right) / 2, box.bottom + 37, "middle", chart.x_label);
 
+  for (const Mark& mark : chart.marks) {
+    if (!axes.x.shows(mark.x)) continue;
+    const double at = axes.x.at(mark.x), x = box.left + at * (box.right - box.left);
+    if (at < 0 || at > 1) continue;
+    line(out, x, box.top, x, box.bottom, kMark);
+    text(out, at < 0.8 ? x + 4 : x - 4, box.top + 12, at < 0.8 ? "start" : "end", mark.label);
+  }
   for (size_t i = 0; i < chart.series.size(); ++i)
-    curve(out, chart.series[i], axes, box, kCurves[i % std::size(kCurves)]);
+    curve(out, chart.series[i], axes, box, colour_of(chart, i));
 }
 
 }  // namespace

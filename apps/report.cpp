@@ -1,0 +1,50 @@
+// `galvan report`: what training runs have done, as a page.
+#include <cstdio>
+
+#include "apps/command.h"
+#include "apps/report/run_page.h"
+#include "models/files.h"
+
+namespace galvan {
+namespace {
+
+class ReportCommand : public Command {
+ public:
+  const char* name() const override { return "report"; }
+  const char* about() const override { return "Write a page about a run, or about several over one another"; }
+  const char* examples() const override {
+    return R"(Examples:
+  galvan report runs/1
+      writes runs/1/report.html, which galvan train also does at its end
+  galvan report runs/1 runs/2 runs/3 --html compared.html
+      three runs in the same charts, and what their configurations differ in
+
+The page is one file, needs no network and no other file, and can be read on a telephone or printed.
+A run that is still going is reported as far as it has come.)";
+  }
+
+  void add_options(Settings& settings) override {
+    settings.add_arguments("RUN", &folders_, "folders of runs");
+    settings.add("html", &html_, "the page; default report.html in the run's folder, of several runs here");
+  }
+
+  int run(Settings&) override {
+    if (folders_.empty()) throw UsageError("report needs the folder of a run");
+    const std::vector<std::filesystem::path> folders(folders_.begin(), folders_.end());
+    std::filesystem::path path = folders.size() == 1 ? folders[0] / "report.html" : "report.html";
+    if (!html_.empty()) path = html_;
+    write_file_atomically(path, report::run_page(report::read_runs(folders)));
+    std::printf("The report is %s\n", path.c_str());
+    return 0;
+  }
+
+ private:
+  std::vector<std::string> folders_;
+  std::string html_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_report_command() { return std::make_unique<ReportCommand>(); }
+
+}  // namespace galvan

@@ -1,0 +1,19 @@
+// A run's record, metrics.jsonl, as columns. What a line lacks, or has as null, is NaN.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+namespace galvan {
+
+struct RunMetrics {
+  // One entry an update.
+  std::vector<double> step, loss, lr, momentum, grad_norm, tokens, seconds;
+  // One entry an evaluation.
+  std::vector<double> eval_step, eval_loss, eval_accuracy, eval_perplexity, eval_bits_per_character;
+};
+
+// Lines that are no record, such as a last one that is being written, are left out.
+RunMetrics read_metrics(const std::filesystem::path& run);
+
+}  // namespace galvan

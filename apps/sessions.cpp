@@ -1,0 +1,94 @@
+#include "apps/sessions.h"
+
+#include <fcntl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "apps/machine.h"
+#include "apps/text_format.h"
+#include "core/check.h"
+#include "models/files.h"
+
+namespace galvan {
+namespace {
+
+// As a shell takes it.
+std::string typed_command() {
+  const std::string text = read_text_file("/proc/self/cmdline");  // each argument ends with a zero
+  std::string command;
+  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
+    end = std::min(text.find('\0', begin), text.size());
+    command += (command.empty() ? "" : " ") + shell_quoted(text.substr(begin, end - begin));
+  }
+  return command;
+}
+
+std::string system_name() {
+  utsname name{};
+  ::uname(&name);
+  return concat(name.sysname, " ", name.release, ", ", name.machine);
+}
+
+std::string now() {
+  const std::time_t time = std::time(nullptr);
+  char text[40];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", std::gmtime(&time));
+  return text;
+}
+
+}  // namespace
+
+Session this_session(int64_t step) {
+  std::error_code ignored;
+  return {.step = step,
+          .facts = {{"command", typed_command()},
+                    {"folder", std::filesystem::current_path(ignored).string()},
+                    {"started", now()},
+                    {"galvan", GALVAN_VERSION},
+                    {"build", GALVAN_BUILD},
+                    {"compiler", compiler_name()},
+                    {"system", system_name()},
+                    {"processor", processor_name()},
+                    {"memory", byte_size(static_cast<double>(physical_memory()))}}};
+}
+
+void append_session(const std::filesystem::path& run, const Session& session) {
+  nlohmann::ordered_json record = {{"step", session.step}};
+  for (const auto& [name, value] : session.facts) record[name] = value;
+  const std::string line = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::filesystem::path path = run / "sessions.jsonl";
+  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  const bool written =
+      file >= 0 && ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  check(written, "cannot write ", path.string(), ": ", std::strerror(error));
+}
+
+std::vector<Session> read_sessions(const std::filesystem::path& run) {
+  std::vector<Session> sessions;
+  std::error_code ignored;
+  if (!std::filesystem::exists(run / "sessions.jsonl", ignored)) return sessions;
+  std::istringstream lines(read_text_file(run / "sessions.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::ordered_json::parse(line, nullptr, false);
+    if (!record.is_object()) continue;
+    Session session;
+    for (const auto& [name, value] : record.items()) {
+      if (name == "step" && value.is_number_integer())
+        session.step = value.get<int64_t>();
+      else if (value.is_string())
+        session.facts.emplace_back(name, value.get<std::string>());
+    }
+    sessions.push_back(std::move(session));
+  }
+  return sessions;
+}
+
+}  // namespace galvan
