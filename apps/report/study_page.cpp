@@ -85,7 +85,7 @@ Figure slice(const StudyData& study, size_t parameter) {
 Figure pruning(const StudyData& study) {
   Figure figure{.id = "pruning",
                 .title = "Trials as they went on",
-                .unit = study.metric,
+                .unit = study.curve_metric.empty() ? study.metric : study.curve_metric,
                 .note = "A dot: where a trial was pruned, or failed."};
   Curve ends{.name = "pruned or failed there", .style = CurveStyle::dots, .colour = 1};
   const StudyTrial* best = best_trial(study);

@@ -30,6 +30,7 @@ struct StudyTrial {
 struct StudyData {
   std::string name = {};
   std::string metric = {};
+  std::string curve_metric = {};  // what `values` of the trials are, where they are something else
   bool less_is_better = true;
   std::vector<StudyParameter> parameters = {};
   std::vector<StudyTrial> trials = {};  // in the order of their numbers

@@ -163,13 +163,13 @@ std::string parallel_coordinates(const StudyData& study) {
   for (size_t i = 0; i < study.trials.size(); ++i)
     if (good[i]) order.push_back(i);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return *good[a] < *good[b]; });
-  bool any_absent = false;
+  std::vector<bool> any_absent(n, false);
   for (const size_t i : order) {
     const StudyTrial& trial = study.trials[i];
     std::string path;
     for (size_t p = 0; p < n; ++p) {
       const auto& value = trial.parameters[p];
-      any_absent = any_absent || !value;
+      if (!value) any_absent[p] = true;
       path += concat(p == 0 ? "M" : "L", px(x_of(p)), ",", px(value ? y_of(scales[p].at(*value)) : kAbsent));
     }
     path += concat(n == 0 ? "M" : "L", px(x_of(n)), ",", px(y_of(*good[i])));
@@ -180,7 +180,7 @@ std::string parallel_coordinates(const StudyData& study) {
     axis(x_of(p), study.parameters[p].name);
     for (const auto& [place, label] : scales[p].labels())
       html += text(x_of(p) - 6, y_of(place) + 4, "end", charts::fit(label, 9));
-    if (any_absent) html += text(x_of(p) - 6, kAbsent + 4, "end", "absent");
+    if (any_absent[p]) html += text(x_of(p) - 6, kAbsent + 4, "end", "absent");
   }
   axis(x_of(n), study.metric);
   if (!order.empty()) {
