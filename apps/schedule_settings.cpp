@@ -27,6 +27,8 @@ void add_schedule_options(Settings& settings, ScheduleSettings& s, const char* p
                of({"cyclic"}));
   settings.add("max-lr", &s.max_lr, "cyclic, one-cycle: the highest rate; default lr",
                of({"cyclic", "one-cycle"}));
+  settings.add("cycles", &s.cycles, "cyclic: so many whole cycles make up the run, in place of step sizes",
+               {.least = 1, .use = {policy_option, {"cyclic"}}});
   settings.add("step-size-up", &s.step_size_up, "cyclic: steps of a cycle's rise; default 400",
                of({"cyclic"}));
   settings.add("step-size-down", &s.step_size_down,
@@ -61,6 +63,9 @@ void check_given(const Settings& settings, const ScheduleSettings& s) {
   settings.check_uses();
   const auto both = [&](const char* a, const char* b) { return settings.given(a) && settings.given(b); };
   if (both("lr", "max-lr")) throw UsageError("--max-lr is the highest rate; --lr has no place beside it");
+  for (const char* name : {"step-size-up", "step-size-down"})
+    if (s.cycles && settings.given(name))
+      throw UsageError(concat("--cycles decides the step sizes; --", name, " has no place beside it"));
   if (s.policy == "cyclic" && s.mode != "exp_range" && settings.given("gamma"))
     throw UsageError("--gamma is for --mode exp_range; with " + s.mode + " it does nothing");
   for (const char* name : {"base-momentum", "max-momentum"})
@@ -87,6 +92,11 @@ void resolve(ScheduleSettings& s, int64_t steps, double lr) {
   }
   if (is_cyclic) {
     otherwise(s.base_lr, *s.max_lr / 100);
+    if (s.cycles) {
+      const CyclicLR fitted = fit_cycles({}, steps, *s.cycles);
+      s.step_size_up = fitted.step_size_up;
+      s.step_size_down = fitted.step_size_down;
+    }
     otherwise(s.step_size_up, int64_t{400});
     otherwise(s.step_size_down, *s.step_size_up);
     otherwise(s.gamma, 1.0);

@@ -15,6 +15,7 @@ struct ScheduleSettings {
   std::optional<double> lr, min_lr;       // the highest and the lowest learning rate
   std::optional<int64_t> warmup;          // of cosine
   std::optional<double> base_lr, max_lr;  // of cyclic; one-cycle has max_lr alone
+  std::optional<int64_t> cycles;          // of cyclic, whole ones in the run: decides the step sizes
   std::optional<int64_t> step_size_up, step_size_down;
   std::string mode = "triangular";
   std::optional<double> gamma;

@@ -13,6 +13,7 @@
 #include "apps/tensorboard.h"
 #include "apps/text_format.h"
 #include "apps/train_settings.h"
+#include "apps/training_text.h"
 #include "core/parallel.h"
 #include "models/sample.h"
 #include "models/trainer.h"
@@ -21,8 +22,6 @@ namespace galvan {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string absolute(const std::string& path) { return fs::absolute(path).lexically_normal().string(); }
 
 // The line that stands above a figure of the plan.
 void tell(const char* what, const std::string& text) { std::printf("%-12s%s\n", what, text.c_str()); }
@@ -50,7 +49,14 @@ The folder of a run holds config.toml (every option), metrics.jsonl (every step)
 report.html, and in current/ and best/ the last and the best model, which Hugging Face's Transformers loads as they are.)";
   }
 
-  void add_options(Settings& settings) override { add_train_options(settings, s_); }
+  void add_options(Settings& settings) override {
+    settings.group("Run");
+    settings.add("out", &s_.out, "the run's folder; default a new one, runs/1, runs/2, ...",
+                 {.written = false});
+    settings.add("resume", &s_.resume, "go on with the run in --out, exactly where its checkpoint is",
+                 {.in_files = false, .written = false});
+    add_run_options(settings, s_);
+  }
 
   int run(Settings& settings) override {
     read_configuration(settings);
@@ -120,15 +126,7 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     }
     if (!s_.config.empty()) {
       // What the file has settled for one option goes when the command line changes that option.
-      back_to_defaults_ = settings.apply_file(
-          s_.config, {{"preset", {"layers", "heads", "kv-heads", "width", "context", "mlp-width"}},
-                      {"style", {"tied-head", "bias", "mlp-width"}},
-                      {"heads", {"kv-heads"}},
-                      {"width", {"mlp-width"}},
-                      {"optimizer", {"lr", "min-lr", "base-lr", "max-lr", "weight-decay"}},
-                      {"lr", {"min-lr", "base-lr", "max-lr"}},
-                      {"max-lr", {"base-lr"}},
-                      {"step-size-up", {"step-size-down"}}});
+      back_to_defaults_ = settings.apply_file(s_.config, settled_options());
       if (settings.given("steps") && !settings.given("epochs")) s_.epochs.reset();
     }
     check_given(settings, s_.schedule);
@@ -143,7 +141,7 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     if (!s_.dtype) s_.dtype = galvan::name(default_dtype(device_));
     if (!s_.out.empty() && !s_.resume) check_fresh(s_.out);
     check_writable(s_.out.empty() ? "runs" : s_.out);
-    s_.data = absolute(s_.data);
+    s_.data = absolute_path(s_.data);
     if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
   }
 
@@ -178,60 +176,23 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
   }
 
   // Text, tokenizer, tokens and the model's sizes.
-  void read_text(Settings& settings) {
-    const bool from_init = checkpoint_.empty() && !s_.init.empty();
-    if (from_init) {
-      for (const std::string name : {"preset", "style"})
-        if (settings.given(name))
-          throw UsageError("--init brings its sizes and style; --" + name + " has no place beside it");
-      config_ = resolve_model(s_, load_config(s_.init), s_.init);
-      s_.tokenizer = (fs::path(s_.init) / "tokenizer.json").string();
-    } else if (!checkpoint_.empty()) {
-      config_ = resolve_model(s_, load_config(checkpoint_), checkpoint_.string());
-    } else {
-      config_ = resolve_model(s_);
-    }
-    if (!checkpoint_.empty())
-      tokenizer_ = Tokenizer::load(checkpoint_ / "tokenizer.json");
-    else if (from_init)
-      tokenizer_ = Tokenizer::load(fs::path(s_.init) / "tokenizer.json");
-    const bool is_file = s_.tokenizer != "char" && s_.tokenizer != "byte" && s_.tokenizer != "bpe";
-    if (!tokenizer_ && is_file) {
-      s_.tokenizer = absolute(s_.tokenizer);
-      tokenizer_ = make_tokenizer(s_, "");
-    }
-    const bool any_bytes = tokenizer_ ? tokenizer_->kind() == TokenizerKind::byte : s_.tokenizer == "byte";
-    const std::string text = read_corpus(s_.data, any_bytes);
-    if (!tokenizer_) tokenizer_ = make_tokenizer(s_, text);
-    tokens_ = TokenArray(tokenizer_->encode(text), tokenizer_->vocab_size(), tokenizer_->fingerprint());
-    split_ = split_tokens(tokens_.size(), s_.validation);
+  void read_text(const Settings& settings) {
+    TrainingText text = read_training_text(settings, s_, checkpoint_);
+    config_ = text.config;
+    tokenizer_ = std::move(text.tokenizer);
+    tokens_ = std::move(text.tokens);
+    split_ = text.split;
     check(!s_.resume || is_data_of(s_.out, tokens_), "resume: ", s_.data, " is not the text that the run in ",
           s_.out, " learns from; it has changed, or is another");
     const bool same_text = !settings.given("data") && !settings.given("tokenizer") &&
                            !settings.given("vocab-size") && !settings.given("init");
     if (!s_.config.empty() && !s_.resume && same_text)
       data_changed_ = !is_data_of(fs::path(s_.config).parent_path(), tokens_);
-
-    if (!from_init) config_.vocab = tokenizer_->vocab_size();
   }
 
-  BatchOrder order() const { return s_.order == "random" ? BatchOrder::random : BatchOrder::epoch; }
-
   void settle_steps() {
-    const BatchSampler sampler(tokens_, split_.train,
-                               {.batch_size = s_.batch_size,
-                                .context = config_.context,
-                                .micro_steps = s_.accumulate,
-                                .order = order()});
-    if (s_.epochs) {
-      check(*s_.epochs > 0, "--epochs: ", *s_.epochs, " is not above 0");
-      const double steps = *s_.epochs * static_cast<double>(sampler.windows_per_epoch()) /
-                           static_cast<double>(sampler.windows_per_step());
-      check(steps <= kMostSteps, "--epochs: ", *s_.epochs, " make ", steps, " steps, more than ",
-            printed("%.12g", kMostSteps));
-      s_.steps = std::max<int64_t>(1, sampler.steps_for(*s_.epochs));
-    }
-    s_.epochs.reset();
+    const BatchSampler sampler(tokens_, split_.train, batch_options(s_, config_));
+    settle_epochs(s_, sampler);
     check(state_.step <= s_.steps, "resume: the checkpoint is at step ", state_.step, ", past the ", s_.steps,
           " steps of this run");
     epochs_ = static_cast<double>(s_.steps * sampler.windows_per_step()) /
@@ -279,7 +240,7 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     return {.steps = s_.steps,
             .batch_size = s_.batch_size,
             .accumulate = s_.accumulate,
-            .order = order(),
+            .order = batch_options(s_, config_).order,
             .clip = s_.clip,
             .eval_every = s_.eval_every,
             .save_every = s_.save_every,

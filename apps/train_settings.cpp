@@ -9,17 +9,14 @@
 
 namespace galvan {
 
-void add_train_options(Settings& settings, TrainSettings& t) {
-  const SettingOptions positive{.least = 1}, natural{.least = 0}, not_of_the_run{.written = false};
+void add_run_options(Settings& settings, TrainSettings& t) {
+  const SettingOptions positive{.least = 1}, natural{.least = 0};
   const SettingOptions sgd{.use = {"optimizer", {"sgd"}}}, adam{.use = {"optimizer", {"adam", "adamw"}}};
 
   settings.group("Run");
   settings.add("data", &t.data, "the text to learn from (required)");
-  settings.add("out", &t.out, "the run's folder; default a new one, runs/1, runs/2, ...", not_of_the_run);
   settings.add_config(&t.config,
                       "a TOML file of options, such as a run's config.toml; the command line wins");
-  settings.add("resume", &t.resume, "go on with the run in --out, exactly where its checkpoint is",
-               {.in_files = false, .written = false});
   settings.add("report", &t.report,
                "at the end, write report.html: curves, samples and configuration as a page");
   settings.add("tensorboard", &t.tensorboard,
@@ -94,6 +91,20 @@ void add_train_options(Settings& settings, TrainSettings& t) {
 
   settings.group("Schedule");
   add_schedule_options(settings, t.schedule, "schedule");
+}
+
+const std::map<std::string, std::vector<std::string>>& settled_options() {
+  static const std::map<std::string, std::vector<std::string>> settled = {
+      {"preset", {"layers", "heads", "kv-heads", "width", "context", "mlp-width"}},
+      {"style", {"tied-head", "bias", "mlp-width"}},
+      {"heads", {"kv-heads"}},
+      {"width", {"mlp-width"}},
+      {"optimizer", {"lr", "min-lr", "base-lr", "max-lr", "weight-decay"}},
+      {"lr", {"min-lr", "base-lr", "max-lr"}},
+      {"max-lr", {"base-lr"}},
+      {"step-size-up", {"step-size-down", "cycles"}},
+      {"cycles", {"step-size-up", "step-size-down"}}};
+  return settled;
 }
 
 ModelConfig resolve_model(TrainSettings& t) {

@@ -1,6 +1,7 @@
 // Everything that a training run is made of, as options.
 #pragma once
 
+#include <map>
 #include <memory>
 
 #include "apps/schedule_settings.h"
@@ -48,7 +49,11 @@ struct TrainSettings {
   ScheduleSettings schedule;
 };
 
-void add_train_options(Settings& settings, TrainSettings& train);
+// Everything but where a run is kept and whether it is resumed, `out` and `resume`.
+void add_run_options(Settings& settings, TrainSettings& train);
+
+// By option what a file has settled for it, and goes when the command line changes that option (Settings::apply_file).
+const std::map<std::string, std::vector<std::string>>& settled_options();
 
 // The model of these settings, its vocabulary not set yet; resolves the sizes that were left to the preset.
 ModelConfig resolve_model(TrainSettings& train);

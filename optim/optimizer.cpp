@@ -48,12 +48,15 @@ Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, double lr, const
     : arena_(flattened(groups)),
       lr_(lr),
       momentum_(defaults.momentum),
+      weight_decay_(defaults.weight_decay),
       state_names_(std::move(state_names)),
       pieces_(arena_.pieces(), device()),
       segments_(segment_options(groups, defaults), device()),
       has_grad_(std::vector<int32_t>(arena_.segments().size()), device()),
       control_({StepControl{}}, device()),
       records_(std::vector<StepRecord>(kStepRecords), device()) {
+  for (const ParameterGroup& group : groups)
+    has_own_decay_.insert(has_own_decay_.end(), group.parameters.size(), group.weight_decay.has_value());
   const auto segments = static_cast<int64_t>(arena_.segments().size());
   for (size_t i = 0; i < state_names_.size(); ++i) states_.push_back(arena_.make_state());
   updates_ = Tensor::zeros({segments}, {.dtype = DType::i32, .device = device()});
@@ -116,6 +119,15 @@ void Optimizer::check_momentum(double momentum) const {
 }
 
 void Optimizer::check_lr(double lr) const { check(lr >= 0, name(), ": lr ", lr, " is negative"); }
+
+void Optimizer::set_weight_decay(double weight_decay) {
+  check(weight_decay >= 0, name(), ": weight_decay ", weight_decay, " is negative");
+  weight_decay_ = weight_decay;
+  const std::span<SegmentOptions> segments = segments_.to_host();
+  for (size_t s = 0; s < segments.size(); ++s)
+    if (!has_own_decay_[s]) segments[s].weight_decay = weight_decay;
+  segments_.to_device();
+}
 
 void Optimizer::set_schedule(const ScheduleTable& table) {
   check(!table.lr.empty() && table.momentum.size() == table.lr.size(), name(), ": a schedule of ",

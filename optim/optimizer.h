@@ -92,6 +92,9 @@ class Optimizer {
   double lr() const { return lr_; }
   // The optimizer's own momentum, or beta1.
   double momentum() const { return momentum_; }
+  // Its weight decay, where a group has none of its own; for the steps that follow. Throws when negative.
+  double weight_decay() const { return weight_decay_; }
+  void set_weight_decay(double weight_decay);
 
   // Everything that a resumed run needs, by name: "momentum.NAME", "exp_avg.NAME", "master.NAME", "updates".
   // The tensors are views: copy them to keep them.
@@ -144,7 +147,8 @@ class Optimizer {
   StepInputs inputs(const StepSettings& settings) const;
 
   ParameterArena arena_;
-  double lr_, momentum_;
+  double lr_, momentum_, weight_decay_;
+  std::vector<bool> has_own_decay_;  // by segment
   std::vector<std::string> state_names_;
   std::vector<Tensor> states_;
   DeviceTable<UpdatePiece> pieces_;

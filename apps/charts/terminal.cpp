@@ -21,7 +21,14 @@ constexpr size_t kKinds = 6;  // of each of these, after which they repeat
 class Canvas {
  public:
   Canvas(int columns, int rows, bool dots)
-      : columns_(columns), rows_(rows), dots_(dots), cells_(static_cast<size_t>(columns) * rows) {}
+      : columns_(columns),
+        rows_(rows),
+        dots_(dots),
+        cells_(static_cast<size_t>(columns) * rows),
+        marked_(static_cast<size_t>(columns), false) {}
+
+  // A vertical line behind the curves, at a place in axis units.
+  void mark(double x) { marked_[static_cast<size_t>(std::lround(x * (columns_ - 1)))] = true; }
 
   // Points are in axis units, y upwards.
   void draw(const Polyline& line, int series) {
@@ -44,14 +51,16 @@ class Canvas {
   std::string row(int r, const TerminalStyle& style) const {
     const Cell* const cells = cells_.data() + static_cast<size_t>(r) * columns_;
     int end = columns_;
-    while (end > 0 && cells[end - 1].series < 0) --end;
+    while (end > 0 && cells[end - 1].series < 0 && !marked_[static_cast<size_t>(end) - 1]) --end;
     std::string out;
     int colour = -1;  // of what was last written
     for (int c = 0; c < end; ++c) {
       const int series = cells[c].series;
       const size_t kind = static_cast<size_t>(std::max(series, 0)) % kKinds;
       if (style.color && series >= 0 && series != colour) out += kColours[kind], colour = series;
-      out += series < 0      ? " "
+      out += series < 0      ? (!marked_[static_cast<size_t>(c)] ? " "
+                                : style.unicode                  ? "┊"
+                                                                 : ":")
              : dots_         ? braille(cells[c].dots)
              : style.unicode ? kUnicodeMarks[kind]
                              : kAsciiMarks[kind];
@@ -82,6 +91,7 @@ class Canvas {
   int columns_, rows_;
   bool dots_;
   std::vector<Cell> cells_;
+  std::vector<bool> marked_;  // by column
 };
 
 std::string blanks(int count) { return std::string(static_cast<size_t>(std::max(count, 0)), ' '); }
@@ -135,6 +145,9 @@ std::string to_terminal(const Chart& chart, int columns, int rows, const Termina
   const int width = columns - gutter - 2;
 
   Canvas canvas(width, height, dots);
+  for (const Mark& mark : chart.marks)
+    if (axes.x.shows(mark.x) && axes.x.at(mark.x) >= 0 && axes.x.at(mark.x) <= 1)
+      canvas.mark(axes.x.at(mark.x));
   for (size_t i = 0; i < chart.series.size(); ++i)
     for (const Polyline& line : polylines(chart.series[i], axes)) canvas.draw(line, static_cast<int>(i));
 
