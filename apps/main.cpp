@@ -1,4 +1,4 @@
-// The `galvan` command: train, find-lr, sample, eval, schedule, report, info.
+// The `galvan` command: one subcommand a file.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -80,6 +80,7 @@ int run(int argc, char** argv) {
   commands.push_back(make_schedule_command());
   commands.push_back(make_report_command());
   commands.push_back(make_info_command());
+  commands.push_back(make_bench_command());
 
   std::vector<Settings> settings;
   settings.reserve(commands.size());

@@ -1,0 +1,130 @@
+// `galvan bench`: its statistics, its file, and the command.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "apps/bench/table.h"
+#include "apps/bench/verdict.h"
+#include "tests/apps/command.h"
+
+using namespace galvan;
+
+TEST_CASE("the signed-rank test's chances are SciPy's, and those of counting all signs") {
+  // scipy.stats.wilcoxon(..., method='exact')
+  CHECK(signed_rank_p(std::vector<double>{0.5, -0.25, 1.5, 2.0, -1.0, 3.0, 0.75, 1.25, -0.125, 2.5}) ==
+        doctest::Approx(0.048828125).epsilon(1e-14));
+  // With ties; the same by going through all 256 signs.
+  CHECK(signed_rank_p(std::vector<double>{1, 1, -1, 2, 2, 3, -3, 4}) ==
+        doctest::Approx(0.2421875).epsilon(1e-14));
+  CHECK(signed_rank_p(std::vector<double>{1, 2, 3, 4, 5}) == doctest::Approx(2.0 / 32).epsilon(1e-14));
+  CHECK(signed_rank_p(std::vector<double>{-5, -4, 0, -3, -2, -1}) ==
+        doctest::Approx(2.0 / 32).epsilon(1e-14));
+  CHECK(signed_rank_p(std::vector<double>{0, 0}) == 1);
+}
+
+TEST_CASE("the rank-sum test's chance is SciPy's") {
+  // scipy.stats.mannwhitneyu(..., method='asymptotic')
+  const std::vector<double> a = {1.1, 2.3, 2.3, 0.4, 5.0, 3.2, 1.9, 2.8, 4.4},
+                            b = {2.3, 3.9, 6.1, 5.5, 4.4, 7.2, 3.3, 2.9};
+  CHECK(rank_sum_p(a, b) == doctest::Approx(0.03371476286156357).epsilon(1e-12));
+  CHECK(rank_sum_p(b, a) == doctest::Approx(0.03371476286156357).epsilon(1e-12));
+  CHECK(rank_sum_p(std::vector<double>(9, 1.0), std::vector<double>(9, 1.0)) == 1);
+  CHECK(rank_sum_p(std::vector<double>(7, 1.0), std::vector<double>(9, 2.0)) == 1);
+}
+
+TEST_CASE("verdicts of a table: Holm's steps, and how many pairs they need") {
+  CHECK(pairs_needed(1, 0.05) == 6);
+  CHECK(pairs_needed(40, 0.05) == 11);
+  Times faster, still;
+  for (int i = 0; i < 11; ++i) {
+    faster.old_times.push_back(1.0 + 0.01 * i);
+    faster.new_times.push_back(0.8 + 0.01 * i);
+    still.old_times.push_back(1.0 + 0.01 * i);
+    still.new_times.push_back(i % 2 ? 1.1 : 0.9);
+  }
+  std::vector<Times> rows(40, still);
+  rows[17] = faster;
+  const std::vector<Comparison> found = compare_pairs(rows, 0.05);
+  for (size_t i = 0; i < found.size(); ++i) CHECK((found[i].verdict == Verdict::faster) == (i == 17));
+  CHECK(found[17].ratio == doctest::Approx(0.85 / 1.05));
+  std::swap(rows[17].old_times, rows[17].new_times);
+  CHECK(compare_pairs(rows, 0.05)[17].verdict == Verdict::slower);
+  CHECK(pairs_needed(51, 0.05) == 11);
+  rows.resize(52, still);  // so many rows ask for a pair more
+  CHECK(compare_pairs(rows, 0.05)[17].verdict == Verdict::cannot_tell);
+}
+
+TEST_CASE("bench: a table is measured, kept, and read back") {
+  const Workplace place;
+  const Finished measured =
+      place.run({"bench", "--filter", "^softmax", "--samples", "8", "--threads", "1", "--json", "new.json"});
+  REQUIRE_MESSAGE(measured.code == 0, measured.err);
+  CHECK(measured.out.find("softmax") != std::string::npos);
+  CHECK(measured.out.find("memory") != std::string::npos);
+  const BenchTable table = parse_bench_table(place.read("new.json"), "new.json");
+  REQUIRE(table.rows.size() == 2);
+  CHECK(table.dtype == "f32");
+  CHECK(table.bytes_per_second > 1e8);
+  CHECK(table.flops_per_second > 1e8);
+  CHECK(table.rows[0].pass == "forward");
+  CHECK(table.rows[0].times.size() == 8);
+  CHECK(table.rows[0].bytes > 0);
+  CHECK(table.rows[0].error <= 1);
+  CHECK(table.rows[1].pass == "forward and backward");
+  CHECK(to_json(table) == place.read("new.json"));
+}
+
+TEST_CASE("bench compare finds what became slower, and says so with its exit code") {
+  const Workplace place;
+  BenchTable table{
+      .machine = {{"threads", "2"}}, .dtype = "f32", .bytes_per_second = 1e10, .flops_per_second = 1e11};
+  for (const char* op : {"add", "exp", "softmax"}) {
+    BenchRow row{.op = op, .pass = "forward", .shape = "8x8"};
+    for (int i = 0; i < 20; ++i) row.times.push_back(1e-5 * (1 + 0.01 * (i * 7 % 20)));
+    table.rows.push_back(row);
+  }
+  write_file_atomically(place.path / "old.json", to_json(table));
+  table.machine = {{"threads", "4"}};
+  for (double& time : table.rows[1].times) time *= 1.3;
+  table.rows.push_back({.op = "tanh", .pass = "forward", .shape = "8x8", .times = {1e-5}});
+  write_file_atomically(place.path / "new.json", to_json(table));
+
+  const Finished slower = place.run({"bench", "compare", "old.json", "new.json"});
+  CHECK(slower.code == 3);
+  CHECK(slower.out.find("threads: old 2, new 4\n") != std::string::npos);
+  CHECK(slower.out.find("1 rows stand in one of the two alone") != std::string::npos);
+  CHECK(slower.out.find("0 faster, 1 slower, 2 that can't be told apart.\n") != std::string::npos);
+  const Finished faster = place.run({"bench", "compare", "new.json", "old.json"});
+  CHECK(faster.code == 0);
+  CHECK(faster.out.find("1 faster, 0 slower, 2 that can't be told apart.\n") != std::string::npos);
+  const Finished same = place.run({"bench", "compare", "old.json", "old.json"});
+  CHECK(same.code == 0);
+  CHECK(same.out.find("0 faster, 0 slower, 3 that can't be told apart.\n") != std::string::npos);
+}
+
+TEST_CASE("bench: mistakes are named") {
+  const Workplace place;
+  const auto refused = [&](const std::vector<std::string>& arguments, int code, const std::string& message) {
+    const Finished got = place.run(arguments);
+    CHECK(got.code == code);
+    CHECK_MESSAGE(got.err.find(message) != std::string::npos, got.err);
+  };
+  refused({"bench", "compare", "one.json"}, 2, "bench takes no arguments but `compare OLD.json NEW.json`");
+  refused({"bench", "compare", "no.json", "no.json"}, 1, "no.json");
+  refused({"bench", "compare", "text.txt", "text.txt"}, 1, "text.txt: not a file of galvan bench: ");
+  refused({"bench", "--filter", "("}, 1, "--filter: '(' is not a regular expression");
+  refused({"bench", "--filter", "nothing-has-this"}, 1, "is found by 'nothing-has-this'");
+  refused({"bench", "--filter", "^exp", "--against", "/no/such/galvan"}, 1,
+          "bench: this failed: /no/such/galvan bench");
+}
+
+TEST_CASE("bench --against runs two builds in turn") {
+  const Workplace place;
+  const Finished turns = place.run({"bench", "--filter", "^softmax forward$", "--samples", "2", "--threads",
+                                    "1", "--against", GALVAN_COMMAND, "--pairs", "2"});
+  CHECK_MESSAGE(turns.code == 0, turns.err);
+  CHECK(turns.out.find("2 pairs are too few for a verdict on 1 rows: that takes 6.\n") != std::string::npos);
+  CHECK(turns.out.find("0 faster, 0 slower, 1 that can't be told apart.\n") != std::string::npos);
+}
