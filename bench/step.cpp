@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <string>
 
 #include "apps/device.h"
@@ -62,6 +63,15 @@ std::unique_ptr<Optimizer> make_optimizer(const Arguments& a, const Transformer&
                                  AdamOptions{.lr = 1e-4, .beta2 = 0.99, .weight_decay = 0.1});
 }
 
+// How often each kernel comes in a replayed step.
+void print_operations(const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  std::printf("  %zu kernels, copies and fills a step, replayed as one graph:\n", names.size());
+  std::map<std::string, int> counts;
+  for (const std::string& name : names) ++counts[name];
+  for (const auto& [name, count] : counts) std::printf("    %4d %s\n", count, name.c_str());
+}
+
 void run(const Arguments& a) {
   if (a.threads > 0) set_threads(a.threads);
   ModelConfig config = preset(a.preset);
@@ -82,7 +92,7 @@ void run(const Arguments& a) {
   const auto step = [&] {
     replay.run([&] {
       const TrustedIndices trusted;
-      const Tensor loss = cross_entropy(model(x), y);
+      const Tensor loss = cross_entropy(model(x), y, {.ignore_index = CrossEntropyOptions::kNone});
       loss.backward();
       optimizer->add_loss(loss);
       optimizer->enqueue_step({.clip_norm = 1.0, .skip_non_finite = true});
@@ -120,9 +130,7 @@ void run(const Arguments& a) {
   if (peak > 0)
     std::printf("  %.1f GFLOP/s, %.1f %% of the %s of %.1f measured now\n", gflops, 100 * gflops / peak,
                 device.is_cpu() ? "f32 FMA peak" : "matrix product", peak);
-  if (replay.operations() > 0)
-    std::printf("  %ld kernels, copies and fills a step, replayed as one graph\n",
-                static_cast<long>(replay.operations()));
+  print_operations(replay.operations());
   std::printf("  %ld allocations from the system while timed\n", static_cast<long>(taken));
 }
 

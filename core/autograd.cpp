@@ -17,6 +17,9 @@ thread_local const char* t_backward_of = nullptr;  // the op whose backward runs
 // The leaves whose gradient buffers the running backward() has lent; null while none runs, and in grad(), which
 // writes to no leaf.
 thread_local std::vector<std::shared_ptr<TensorImpl>>* t_lent = nullptr;
+// The gradients of leaves that the running backward() has found so far; null likewise.
+using LeafGrads = std::unordered_map<std::shared_ptr<TensorImpl>, Tensor>;
+thread_local const LeafGrads* t_leaf_grads = nullptr;
 thread_local bool t_in_grad = false;  // grad() runs, not backward()
 // The ones that the running pass began with, where no upstream gradient was given.
 thread_local const std::vector<Tensor>* t_seeds = nullptr;
@@ -65,6 +68,11 @@ const char* bad_value(const Tensor& x) {
   return nullptr;
 }
 
+// Whether x is the place that the leaf owns for its gradient.
+bool is_buffer_of(const TensorImpl& leaf, const Tensor& x) {
+  return leaf.grad_buffer.defined() && x.impl() == leaf.grad_buffer.impl();
+}
+
 }  // namespace
 
 bool grad_enabled() { return t_grad_enabled; }
@@ -95,6 +103,13 @@ Tensor Needs::grad_buffer(size_t input) const {
   leaf->grad_buffer_lent = true;
   t_lent->push_back(leaf);
   return leaf->grad_buffer;
+}
+
+Tensor Needs::grad_sum(size_t input) const {
+  const auto& leaf = edges_[input].leaf;
+  if (!leaf || !t_leaf_grads) return {};
+  const auto found = t_leaf_grads->find(leaf);
+  return found != t_leaf_grads->end() && is_buffer_of(*leaf, found->second) ? found->second : Tensor();
 }
 
 Node::Node(const char* op, std::span<const Tensor> inputs, std::span<const Tensor> results) : op(op) {
@@ -182,6 +197,8 @@ class Pass {
   Grads run() {
     NoGrad guard;
     const Temporarily lent(t_lent, wants_targets_ ? nullptr : &lent_);
+    const Temporarily leaf_grads(t_leaf_grads,
+                                 wants_targets_ ? nullptr : static_cast<const LeafGrads*>(&leaves_));
     const Temporarily mode(t_in_grad, wants_targets_);
     const Temporarily seeds(t_seeds, static_cast<const std::vector<Tensor>*>(&seeds_));
     collect();
@@ -312,6 +329,7 @@ class Pass {
   void reach_leaf(const std::shared_ptr<TensorImpl>& leaf, Tensor dx) {
     if (!wants_targets_) {
       Tensor& sum = leaves_[leaf];
+      if (sum.defined() && dx.impl() == sum.impl() && is_buffer_of(*leaf, dx)) return;  // added there already
       sum = sum.defined() ? add(sum, dx) : std::move(dx);
       return;
     }
@@ -356,7 +374,7 @@ class Pass {
   std::vector<std::shared_ptr<Node>> roots_;
   std::vector<std::shared_ptr<Node>> nodes_;
   std::unordered_map<Node*, std::vector<Tensor>> slots_;
-  std::unordered_map<std::shared_ptr<TensorImpl>, Tensor> leaves_;
+  LeafGrads leaves_;
   std::vector<std::shared_ptr<TensorImpl>> lent_;
   std::vector<Tensor> seeds_;
 };

@@ -49,6 +49,9 @@ class Needs {
   // For a leaf that owns a place for its gradient and has none yet: that place, to be overwritten, so that no
   // copy is needed. Undefined otherwise; then return a tensor of your own.
   Tensor grad_buffer(size_t input) const;
+  // For a leaf whose place holds a gradient of this backward already: that place. Add to it, and return it. Undefined
+  // otherwise.
+  Tensor grad_sum(size_t input) const;
 
  private:
   std::span<const Edge> edges_;

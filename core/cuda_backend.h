@@ -48,8 +48,8 @@ CachingAllocator& allocator(Device device);
 // out again needs no waiting.
 CUstream_st* stream(Device device);
 
-// Copies bytes from device to device, one of them a card, in the order of its stream. When it returns, host memory
-// has been read or written.
+// Copies bytes between the host and a card, in the order of its stream. When it returns, host memory has been read or
+// written.
 void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes);
 
 // What a function has put on a device's stream, to be put there again.
@@ -60,7 +60,9 @@ class Graph {
   Graph(Graph&&) noexcept;
   ~Graph();
   void launch() const;
-  int64_t operations() const;  // kernels, copies and fills
+  // The names of its kernels, in the order in which they were put there; "cublasLt" for one of its kernels, "copy" and
+  // "fill" for those.
+  std::vector<std::string> operations() const;
 
  private:
   std::unique_ptr<Parts> parts_;

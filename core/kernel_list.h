@@ -59,7 +59,8 @@ void cross_entropy_forward(Context, const CrossEntropyRows& p, const T* logits, 
 template <class T>
 void cross_entropy_backward(Context, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
                             const Acc<T>* dy, T* dlogits);
-// Both at once, every row's upstream gradient being *weight; dlogits may be logits, and then replaces them.
+// Both at once, every row's upstream gradient being *weight, or 1 / R where weight is null; dlogits may be logits, and
+// then replaces them.
 template <class T>
 void cross_entropy_both(Context, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight,
                         Acc<T>* losses, T* dlogits);
@@ -81,7 +82,7 @@ void norm_backward(Context, const NormBackward<T>& p);
 // y = f(x + bias);  x, y [R, C], bias [C]
 template <class F, class T>
 void bias_unary(Context, F f, const T* x, const T* bias, T* y, int64_t rows, int64_t columns);
-// dx = dy f'(x + bias), dbias = sum_r dx (null: not wanted); partial: scratch, row_blocks(R) C
+// dx = dy f'(x + bias), dbias = sum_r dx (null: not wanted); dx may be dy; partial: scratch, row_blocks(R) C
 template <class F, class T>
 void bias_unary_backward(Context, F f, const T* x, const T* bias, const T* dy, T* dx, T* dbias,
                          Acc<T>* partial, int64_t rows, int64_t columns);
@@ -94,18 +95,34 @@ void silu_mul_backward(Context, const T* gate, const T* up, const T* dy, T* dgat
 // --- matrix products ---
 template <class T>
 void gemm(Context, const Gemm<T, T>& product);
+// Products (of no batch, C dense) that do more while C is at hand. Of GELU's two forms they have the tanh one.
+// C = gelu(op(A) op(B) + bias); kept [m, n]: what it takes to have its derivative, for the next
+template <class T>
+void gemm_gelu(Context, const Gemm<T, T>& product, T* kept);
+// C = (op(A) op(B)) gelu'(..), dbias [n] = the sums of C's columns; bias and kept are gemm_gelu's; partial: scratch,
+// row_blocks(m) n
+template <class T>
+void gemm_gelu_backward(Context, const Gemm<T, T>& product, const T* bias, const T* kept, T* dbias,
+                        Acc<T>* partial);
+// C = A^T B, sums [m] = the sums of the columns of A [k, m], which is dense
+template <class T>
+void gemm_column_sums(Context, const Gemm<T, T>& product, T* sums);
 
 // --- indexing ---
 // The first i with index[i] neither `ignored` nor in 0..limit-1; -1: there is none.
 int64_t find_bad_index(Context, const int32_t* index, int64_t n, int64_t limit, int64_t ignored);
+// y[b, t] = weight[index[b, t]] + positions[t]:  index [B, T], y [B, T, C], weight [.., C], positions [T, C]
+template <class T>
+void embed(Context, const T* weight, const T* positions, const int32_t* index, T* y, int64_t batch,
+           int64_t length, int64_t columns);
 // y[o, j, i] = x[o, index[j], i]:  x [outer, rows, inner], y [outer, picks, inner]
 template <class T>
 void select_rows(Context, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
                  int64_t inner);
-// dx[o, r, i] = sum of dy[o, j, i] over the j with index[j] = r, in an order that the sizes fix
+// dx[o, r, i] = sum of dy[o, j, i] over the j with index[j] = r, in an order that the sizes fix; with `accumulate`, +=
 template <class T>
 void select_rows_backward(Context, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
-                          int64_t picks, int64_t inner);
+                          int64_t picks, int64_t inner, bool accumulate);
 // y[i] = x[i with coordinate `dim` replaced by index[i]], for i in `shape`, index's and y's; both are dense
 template <class T>
 void gather(Context, const T* x, const Strides& x_strides, const int32_t* index, T* y, const Shape& shape,

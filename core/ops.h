@@ -113,12 +113,20 @@ AddNorm add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& we
                        double eps = 1e-5);
 AddNorm add_rms_norm(const Tensor& x, const Tensor& residual, const Tensor& weight, double eps = 1e-5);
 Tensor bias_gelu(const Tensor& x, const Tensor& bias, Gelu form = Gelu::tanh);  // gelu(x + bias), bias [C]
+// linear(gelu(linear(x, up, up_bias)), down, down_bias), GELU's tanh form: x [.., C], up [F, C], down [O, F]
+Tensor gelu_mlp(const Tensor& x, const Tensor& up, const Tensor& up_bias, const Tensor& down,
+                const Tensor& down_bias);
 Tensor silu_mul(const Tensor& gate, const Tensor& up);  // silu(gate) * up (SwiGLU, arXiv:2002.05202)
+
+// {x, norm(x)} for a stream x that goes on beside its norm: what comes back along both is added on the way.
+AddNorm keep_layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+AddNorm keep_rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-5);
 
 // --- loss ---
 enum class Reduction { mean, sum, none };
 struct CrossEntropyOptions {
-  int64_t ignore_index = -100;            // rows with this target count for nothing
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
+  int64_t ignore_index = -100;            // rows with this target count for nothing; kNone: every row counts
   double label_smoothing = 0.0;           // in [0, 1]: mixes the target with the uniform distribution
   Reduction reduction = Reduction::mean;  // mean: over the rows that are not ignored (NaN when all are)
 };
@@ -135,6 +143,8 @@ Tensor cross_entropy(Tensor&& logits, const Tensor& targets, CrossEntropyOptions
 // weight [V, C], indices [..] i32 -> [.., C]: y = weight[index]. The gradient sums rows in a fixed order.
 // Indices out of range are an error, here as in gather and index_select.
 Tensor embedding(const Tensor& weight, const Tensor& indices);
+// embedding(weight, indices) + the rows of positions [.., C] from `first` on: indices [B, T]
+Tensor embedding_at(const Tensor& weight, const Tensor& positions, const Tensor& indices, int64_t first = 0);
 // y[i][j] = x[i][index[i][j]] for dim = 1: index (i32) has x's rank and, outside `dim`, at most its sizes.
 Tensor gather(const Tensor& x, int dim, const Tensor& index);
 Tensor index_select(const Tensor& x, int dim, const Tensor& index);  // index [n] i32: those slices along dim
@@ -235,10 +245,14 @@ inline constexpr OpTypes kOpTypes[] = {
     {"rms_norm", kFloating},
     {"add_layer_norm", kFloating},
     {"add_rms_norm", kFloating},
+    {"keep_layer_norm", kFloating},
+    {"keep_rms_norm", kFloating},
     {"bias_gelu", kFloating},
+    {"gelu_mlp", kFloating},
     {"silu_mul", kFloating},
     {"cross_entropy", kFloating},
     {"embedding", kFloating},
+    {"embedding_at", kFloating},
     {"gather", kAnyType},
     {"index_select", kAnyType},
     {"cat", kAnyType},

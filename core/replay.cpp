@@ -26,7 +26,9 @@ void Replay::run(const std::function<void()>& body) {
   recording_->graph.launch();
 }
 
-int64_t Replay::operations() const { return recording_ ? recording_->graph.operations() : 0; }
+std::vector<std::string> Replay::operations() const {
+  return recording_ ? recording_->graph.operations() : std::vector<std::string>();
+}
 
 #else
 
@@ -34,7 +36,7 @@ struct Replay::Recording {};
 
 void Replay::run(const std::function<void()>& body) { body(); }
 
-int64_t Replay::operations() const { return 0; }
+std::vector<std::string> Replay::operations() const { return {}; }
 
 #endif
 

@@ -17,6 +17,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/allocator.h"
 
@@ -31,8 +33,9 @@ class Replay {
 
   void run(const std::function<void()>& body);
 
-  // Kernels, copies and fills of one replay; 0 before there is a recording, and where nothing is recorded.
-  int64_t operations() const;
+  // The kernels of one replay by name, its copies and fills ("copy", "fill"); none before there is a recording, and
+  // where nothing is recorded.
+  std::vector<std::string> operations() const;
 
  private:
   struct Recording;

@@ -151,7 +151,8 @@ __global__ void cross_entropy_both_block_per_row(CrossEntropyRows p, const T* lo
   const RowLoss<T> of_row = loss_of_row<T, kWhole>(p, x, target);
   if (threadIdx.x == 0) losses[row] = of_row.loss;
   __syncthreads();  // all have read the target's logit before its thread writes there
-  write_gradient<T, kWhole>(p, x, target, of_row.max, of_row.log_sum, *weight, dx);
+  const Acc<T> upstream = weight ? *weight : Acc<T>(1) / Acc<T>(p.rows);
+  write_gradient<T, kWhole>(p, x, target, of_row.max, of_row.log_sum, upstream, dx);
 }
 
 // The number of rows that count, in every thread.

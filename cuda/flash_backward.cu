@@ -4,11 +4,13 @@
 //   dV = P^T dO        dQ = scale dS K        dK = scale dS^T Q        delta[t] = <dO[t], O[t]>
 // Shapes   q, y, dy, dq: [B, H, Tq, D]; k, v, dk, dv: [B, G, Tk, D], of H / G heads each; lse: [B, H, Tq]; D a
 //          multiple of 8
-// Memory   two launches: q, k, v, y, dy, lse and dq once; then the same and dk, dv. Asked for, from L2: k and
-//          v by every 64 queries of a head, and dy twice; then q, y, dy and lse by every 64 keys
+// Memory   q, k, v, y, dy, lse, dq, dk and dv once. Asked for, from L2, for dQ: k and v by every 64 queries of a
+//          head, and dy twice; for dK and dV: q, y, dy and lse by every 64 keys
 // Compute  14 B H Tq Tk D FLOPs, half of that when causal: S and dP are made twice, since dQ sums over keys and
 //          dK and dV over queries, each in one block's order, without atomics
-// Launch   4 warps for 64 queries of a head; then for 64 keys of a key/value head (cuda/flash.h)
+// Launch   one, of 4 warps for 64 keys of a key/value head and for 64 queries of a head (cuda/flash.h)
+#include <algorithm>
+
 #include "core/kernels.h"
 #include "cuda/attention.h"
 #include "cuda/flash.h"
@@ -35,16 +37,16 @@ constexpr size_t kQueryBytes = sizeof(bfloat16) *
                                (2 * Tiles<kD>::kM + 4 * Tiles<kD>::kN) * Tiles<kD>::kStride;
 
 template <int kD>
-__global__ void __launch_bounds__(kThreads, 2)
-    flash_query_gradients(AttentionSizes sizes, Inputs in, HeadRows<bfloat16> dq) {
+__device__ inline void query_gradients(int64_t block, const AttentionSizes& sizes, const Inputs& in,
+                                       const HeadRows<bfloat16>& dq) {
   constexpr int kM = Tiles<kD>::kM, kN = Tiles<kD>::kN, kTile = kN * Tiles<kD>::kStride;
   bfloat16* const q_tile = dynamic_shared<bfloat16>();         // (kM, kD)
   bfloat16* const dy_tile = q_tile + kM * Tiles<kD>::kStride;  // (kM, kD)
   bfloat16* const kv_tiles =
       dy_tile + kM * Tiles<kD>::kStride;  // (2, 2, kN, kD): k and v, in use and to come
-  const int64_t tiles = (sizes.Tq + kM - 1) / kM, head = blockIdx.x / tiles;
+  const int64_t tiles = (sizes.Tq + kM - 1) / kM, head = block / tiles;
   const int64_t b = head / sizes.H, h = head % sizes.H, g = h / (sizes.H / sizes.G);
-  const int64_t first = (tiles - 1 - blockIdx.x % tiles) * kM;  // those that see most keys start first
+  const int64_t first = (tiles - 1 - block % tiles) * kM;  // those that see most keys start first
   const int64_t warp_first = first + 16 * warp_id();
   const int D = static_cast<int>(sizes.D);
   const float scale = static_cast<float>(sizes.scale);
@@ -125,8 +127,8 @@ __device__ inline void row_deltas(const bfloat16* y_tile, const bfloat16* dy_til
 }
 
 template <int kD>
-__global__ void __launch_bounds__(kThreads, 2)
-    flash_key_gradients(AttentionSizes sizes, Inputs in, HeadRows<bfloat16> dk, HeadRows<bfloat16> dv) {
+__device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes, const Inputs& in,
+                                     const HeadRows<bfloat16>& dk, const HeadRows<bfloat16>& dv) {
   constexpr int kM = Tiles<kD>::kM, kN = Tiles<kD>::kN, kTile = kN * Tiles<kD>::kStride;
   GALVAN_SHARED(float[2][kN], shared_lse);  // in use and to come
   GALVAN_SHARED(float[kN], delta);
@@ -135,8 +137,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   bfloat16* const q_tiles =
       v_tile + kM * Tiles<kD>::kStride;  // (2, 3, kN, kD): q, dy and y, in use and to come
   const int64_t tiles = (sizes.Tk + kM - 1) / kM, group = sizes.H / sizes.G;
-  const int64_t b = blockIdx.x / tiles / sizes.G, g = blockIdx.x / tiles % sizes.G;
-  const int64_t first = blockIdx.x % tiles * kM, warp_first = first + 16 * warp_id();
+  const int64_t b = block / tiles / sizes.G, g = block / tiles % sizes.G;
+  const int64_t first = block % tiles * kM, warp_first = first + 16 * warp_id();
   const int D = static_cast<int>(sizes.D);
   const float scale = static_cast<float>(sizes.scale);
 
@@ -208,6 +210,18 @@ __global__ void __launch_bounds__(kThreads, 2)
   store_rows(dv_sums, {1, 1}, dv, b, g, warp_first, sizes.Tk, D);
 }
 
+// The first blocks, which have more to do, make dK and dV, the others dQ.
+template <int kD>
+__global__ void __launch_bounds__(kThreads, 2)
+    flash_gradients(AttentionSizes sizes, Inputs in, HeadRows<bfloat16> dq, HeadRows<bfloat16> dk,
+                    HeadRows<bfloat16> dv, unsigned key_blocks) {
+  if (blockIdx.x < key_blocks) {
+    key_gradients<kD>(blockIdx.x, sizes, in, dk, dv);
+  } else {
+    query_gradients<kD>(blockIdx.x - key_blocks, sizes, in, dq);
+  }
+}
+
 }  // namespace
 
 void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const bfloat16> q,
@@ -219,10 +233,11 @@ void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const bfl
     const auto blocks = [](int64_t heads, int64_t rows) {
       return static_cast<unsigned>(heads * ((rows + Tiles<kD>::kM - 1) / Tiles<kD>::kM));
     };
-    if (const unsigned n = blocks(sizes.B * sizes.H, sizes.Tq))
-      launch<flash_query_gradients<kD>>(n, kThreads, kQueryBytes<kD>, on.stream, sizes, in, dq);
-    if (const unsigned n = blocks(sizes.B * sizes.G, sizes.Tk))
-      launch<flash_key_gradients<kD>>(n, kThreads, kKeyBytes<kD>, on.stream, sizes, in, dk, dv);
+    const unsigned of_keys = blocks(sizes.B * sizes.G, sizes.Tk),
+                   of_queries = blocks(sizes.B * sizes.H, sizes.Tq);
+    if (of_keys + of_queries == 0) return;
+    launch<flash_gradients<kD>>(of_keys + of_queries, kThreads, std::max(kKeyBytes<kD>, kQueryBytes<kD>),
+                                on.stream, sizes, in, dq, dk, dv, of_keys);
   });
 }
 

@@ -1,9 +1,14 @@
 // C = op(A) op(B) [+ bias] [+ C], row-major: cublasLt's products (cuda/runtime/matmul.h), and what it leaves to do.
+//   gemm_gelu            C = gelu(kept), kept = op(A) op(B) + bias
+//   gemm_gelu_backward   C = (op(A) op(B)) gelu'(kept), dbias = sum_m C
+//   gemm_column_sums     C = A^T B, sums = sum_k A
 // Shapes   C [m, n], op(A) [m, k], op(B) [k, n], bias [n]; `batch` of each but the bias
 // Compute  2 batch m n k FLOPs
 // Memory   cublasLt's own; where C becomes the bias first, batch m n sizeof(T) bytes
-// Launch   cublasLt's own; where it adds no bias (double), C becomes the bias first, and the product is added to it
+// Launch   cublasLt's own; where it adds no bias (double), C becomes the bias first, and the product is added to it; what
+//          else it does not do (in double, or for n no multiple of 8) are the kernels of gelu and sum
 #include "core/kernels.h"
+#include "core/pointwise.h"
 #include "cuda/map.h"
 #include "cuda/runtime/matmul.h"
 
@@ -32,6 +37,12 @@ void start_from_bias(Cuda on, const Gemm<T, T>& g) {
   }
 }
 
+// Whether cublasLt has done it all; not where there is nothing to multiply.
+template <class T>
+bool multiplied(Cuda on, const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
+  return g.m > 0 && g.n > 0 && g.k > 0 && cublas_matmul(on.stream, g, extra);
+}
+
 }  // namespace
 
 template <class T>
@@ -46,8 +57,38 @@ void gemm(Cuda on, const Gemm<T, T>& product) {
   cublas_matmul(on.stream, g);
 }
 
-template void gemm(Cuda, const Gemm<float, float>&);
-template void gemm(Cuda, const Gemm<double, double>&);
-template void gemm(Cuda, const Gemm<bfloat16, bfloat16>&);
+template <class T>
+void gemm_gelu(Cuda on, const Gemm<T, T>& g, T* kept) {
+  if (multiplied(on, g, {.epilogue = Epilogue::gelu, .aux = kept})) return;
+  Gemm<T, T> sum = g;
+  sum.c = kept;
+  gemm(on, sum);
+  unary(on, GeluTanh(), kept, g.c, g.m * g.n);
+}
+
+template <class T>
+void gemm_gelu_backward(Cuda on, const Gemm<T, T>& g, const T*, const T* kept, T* dbias, Acc<T>*) {
+  if (multiplied(on, g, {.epilogue = Epilogue::gelu_gradient, .aux = const_cast<T*>(kept), .sums = dbias}))
+    return;
+  gemm(on, g);
+  unary_backward(on, GeluTanh(), kept, g.c, g.c, g.m * g.n);
+  if (dbias) sum(on, g.c, dbias, 1, g.m, g.n, 1.0);
+}
+
+template <class T>
+void gemm_column_sums(Cuda on, const Gemm<T, T>& g, T* sums) {
+  if (multiplied(on, g, {.epilogue = Epilogue::row_sums, .sums = sums})) return;
+  gemm(on, g);
+  sum(on, g.a, sums, 1, g.k, g.m, 1.0);
+}
+
+#define GALVAN_GEMM(T)                                                                        \
+  template void gemm(Cuda, const Gemm<T, T>&);                                                \
+  template void gemm_gelu(Cuda, const Gemm<T, T>&, T*);                                       \
+  template void gemm_gelu_backward(Cuda, const Gemm<T, T>&, const T*, const T*, T*, Acc<T>*); \
+  template void gemm_column_sums(Cuda, const Gemm<T, T>&, T*);
+GALVAN_GEMM(float)
+GALVAN_GEMM(double)
+GALVAN_GEMM(bfloat16)
 
 }  // namespace galvan

@@ -1,13 +1,16 @@
 // Rows and elements picked by index, and the sums back.
+//   y[b, t] = weight[index[b, t]] + positions[t]
 //   y[o, j, i] = x[o, index[j], i]        dx[o, r, i] = sum over the j with index[j] = r of dy[o, j, i]
 // Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
-// Memory   select_rows 2 outer picks inner sizeof(T) bytes; its backward reads dy and writes dx once, and
-//          reads the index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a
-//          long table. gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n
-// Launch   forward an element a thread; backward a block takes those sums, and its warps a part of the picks
+// Memory   embed B T C sizeof(T) bytes and the rows that it picks, 3 B T C asked for. select_rows 2 outer picks
+//          inner sizeof(T) bytes; its backward reads dy and writes dx once (adds to it: twice), and reads the
+//          index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table.
+//          gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n
+// Launch   embed a pack a thread, the others forward an element; backward a block takes those sums, and its warps a part of the picks
 //          each; the search for a bad index is one block's
 // Order    a warp adds in the order of j, a sum is its warps' in their order
 #include "core/kernels.h"
+#include "cuda/pack.h"
 #include "cuda/runtime/readback.h"
 #include "cuda/warp.h"
 
@@ -37,6 +40,22 @@ __global__ void pick_rows(const T* x, const int32_t* index, T* y, int64_t n, int
   y[at] = x[(o * rows + index[j]) * inner + i];
 }
 
+// A pack of a row a thread.
+template <class T, bool kWhole>
+__global__ void embed_pack_per_thread(const T* weight, const T* positions, const int32_t* index, T* y,
+                                      int64_t rows, int64_t length, int64_t columns) {
+  const int64_t packs = (columns + kPack<T> - 1) / kPack<T>;
+  const int64_t thread = int64_t{blockIdx.x} * kThreads + threadIdx.x, row = thread / packs;
+  if (row >= rows) return;
+  const int64_t c = thread % packs * kPack<T>;
+  const auto picked = load_pack<kWhole>(weight + index[row] * columns, c, columns);
+  const auto position = load_pack<kWhole>(positions + row % length * columns, c, columns);
+  Pack<T> sum;
+#pragma unroll
+  for (int i = 0; i < kPack<T>; ++i) sum.at[i] = T(Acc<T>(picked.at[i]) + Acc<T>(position.at[i]));
+  store_pack<kWhole>(y + row * columns, c, columns, sum);
+}
+
 constexpr int kWarps = 8;
 template <class A>
 constexpr int kColumns = 512 / sizeof(A);  // of dx, that a block makes
@@ -44,7 +63,7 @@ constexpr int kColumns = 512 / sizeof(A);  // of dx, that a block makes
 // kRows rows of dx. A warp looks through its part of the index, and adds what it finds to sums of its own.
 template <int kRows, class T>
 __global__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_t rows, int64_t picks,
-                                int64_t inner) {
+                                int64_t inner, bool accumulate) {
   using A = Acc<T>;
   constexpr int kWidth = kColumns<A> / 32;  // a lane's columns, 32 apart
   constexpr int kAhead = 4;                 // loads of the index, and rows of dy, under way at a time
@@ -98,7 +117,8 @@ __global__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_
     if (row >= rows || column >= inner) continue;
     A sum = 0;
     for (int warp = 0; warp < kWarps; ++warp) sum += all_sums[warp * kRows * kColumns<A> + i];
-    dx[(o * rows + row) * inner + column] = static_cast<T>(sum);
+    T& to = dx[(o * rows + row) * inner + column];
+    to = static_cast<T>(accumulate ? sum + static_cast<A>(to) : sum);
   }
 }
 
@@ -162,6 +182,21 @@ int64_t find_bad_index(Cuda on, const int32_t* index, int64_t n, int64_t limit, 
 }
 
 template <class T>
+void embed(Cuda on, const T* weight, const T* positions, const int32_t* index, T* y, int64_t batch,
+           int64_t length, int64_t columns) {
+  const int64_t rows = batch * length, packs = (columns + kPack<T> - 1) / kPack<T>;
+  if (rows * packs == 0) return;
+  const unsigned blocks = blocks_for(rows * packs, kThreads);
+  if (packs_are_whole<T>(columns, {weight, positions, y})) {
+    launch<embed_pack_per_thread<T, true>>(blocks, kThreads, 0, on.stream, weight, positions, index, y, rows,
+                                           length, columns);
+  } else {
+    launch<embed_pack_per_thread<T, false>>(blocks, kThreads, 0, on.stream, weight, positions, index, y, rows,
+                                            length, columns);
+  }
+}
+
+template <class T>
 void select_rows(Cuda on, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
                  int64_t inner) {
   const int64_t n = outer * picks * inner;
@@ -171,14 +206,14 @@ void select_rows(Cuda on, const T* x, const int32_t* index, T* y, int64_t outer,
 
 template <class T>
 void select_rows_backward(Cuda on, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
-                          int64_t picks, int64_t inner) {
+                          int64_t picks, int64_t inner, bool accumulate) {
   const auto add = [&]<int kRows>() {
     constexpr int kTile = kColumns<Acc<T>>;
     const int64_t blocks = outer * ((rows + kRows - 1) / kRows) * ((inner + kTile - 1) / kTile);
     if (blocks == 0) return;
     launch<add_picked_rows<kRows, T>>(static_cast<unsigned>(blocks), kWarps * 32,
                                       sizeof(Acc<T>) * kWarps * kRows * kTile, on.stream, dy, index, dx, rows,
-                                      picks, inner);
+                                      picks, inner, accumulate);
   };
   // A row a block finds many picks of a short table's; a long one's picks are too far apart to look for each.
   if (rows <= 1024) {
@@ -208,9 +243,10 @@ void gather_backward(Cuda on, const T* dy, const int32_t* index, T* dx, const St
 #define GALVAN_PICK(T)                                                                               \
   template void select_rows(Cuda, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, int64_t); \
   template void gather(Cuda, const T*, const Strides&, const int32_t*, T*, const Shape&, int);
-#define GALVAN_PICK_BACKWARD(T)                                                                     \
-  template void select_rows_backward(Cuda, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, \
-                                     int64_t);                                                      \
+#define GALVAN_PICK_BACKWARD(T)                                                                              \
+  template void select_rows_backward(Cuda, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, int64_t, \
+                                     bool);                                                                  \
+  template void embed(Cuda, const T*, const T*, const int32_t*, T*, int64_t, int64_t, int64_t);              \
   template void gather_backward(Cuda, const T*, const int32_t*, T*, const Strides&, const Shape&, int);
 GALVAN_PICK(float)
 GALVAN_PICK(double)

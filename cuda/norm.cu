@@ -6,13 +6,16 @@
 //                        dweight = sum_r dy xhat,  dbias = sum_r dy
 // Shapes   x, residual, s, y and their gradients [R, C]; weight, bias [C]; mean, rstd [R] in Acc<T>
 // Memory   forward 2 R C sizeof(T) bytes, 4 with a residual; backward 3 R C, 4 with dsum, and 2 more for
-//          dweight and dbias. Asked for, the rest from L1: forward 6 R C with weight and bias (RMS norm 5), 9
-//          with a residual; dx 7, 8 with dsum
+//          dweight and dbias, but where one launch makes all. Asked for, the rest from L1: forward 6 R C with
+//          weight and bias (RMS norm 5), 9 with a residual; dx 7, 8 with dsum; dweight and dbias 2
 // Compute  about 8 R C FLOPs forward, 15 backward: bandwidth-bound, judge it in GB/s
-// Launch   y and dx: one row a warp, four warps a block; dweight, dbias: column_sums.h
+// Launch   y and dx: one row a warp, four warps a block; dweight, dbias: column_sums.h. Of few rows of few columns dx,
+//          dweight and dbias together, and the last block sums what the blocks have summed (last_block.h)
 #include <cmath>
 
 #include "cuda/column_sums.h"
+#include "cuda/last_block.h"
+#include "cuda/runtime/workspace.h"
 #include "cuda/warp.h"
 
 namespace galvan {
@@ -111,13 +114,12 @@ struct RowGradient {
   }
 };
 
-template <class T, bool kWhole>
-__global__ void norm_backward_warp_per_row(NormBackward<T> p) {
+// dx of a row, by a warp.
+template <bool kWhole, class T>
+__device__ inline void gradient_of_row(const NormBackward<T>& p, int64_t row) {
   using A = Acc<T>;
   constexpr int kSize = kPack<T>, kStep = 32 * kSize;
-  const int64_t row = row_of_warp(), columns = p.columns;
-  if (row >= p.rows) return;
-  const int64_t start = row * columns, first = lane_id() * kSize;
+  const int64_t columns = p.columns, start = row * columns, first = lane_id() * kSize;
   const A mean = p.mean ? p.mean[row] : A(0), rstd = p.rstd[row];
 
   A along = 0, level = 0;
@@ -147,6 +149,65 @@ __global__ void norm_backward_warp_per_row(NormBackward<T> p) {
 #pragma unroll
     for (int i = 0; i < kSize; ++i) dx.at[i] = T(ds[i]);
     store_pack<kWhole>(p.dx + start, c, columns, dx);
+  }
+}
+
+template <class T, bool kWhole>
+__global__ void norm_backward_warp_per_row(NormBackward<T> p) {
+  const int64_t row = row_of_warp();
+  if (row < p.rows) gradient_of_row<kWhole>(p, row);
+}
+
+// All of it in one launch, for few rows of few columns. Blocks are those of column_sums.h, but for one tile of all
+// columns; `shared` (kColumnWarps, 2, C) holds each warp's sums of dy xhat and of dy.
+template <class T>
+constexpr size_t kSharedOfColumn = sizeof(Acc<T>) * kColumnWarps * 2;
+constexpr int64_t kFewElements =
+    1 << 19;  // what a launch takes is more than what it saves by going on in cache
+
+template <class T, bool kWhole>
+__global__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T>* dbiases,
+                                               unsigned* counter) {
+  using A = Acc<T>;
+  constexpr int kSize = kPack<T>, kStep = 32 * kSize;
+  const int columns = static_cast<int>(p.columns);
+  A* const of_warps = dynamic_shared<A>();
+  A *const dweight = of_warps + warp_id() * 2 * columns, *const dbias = dweight + columns;
+  for (int c = lane_id() * kSize; c < columns; c += kStep)  // a lane comes to these columns alone
+    for (int i = c; i < c + kSize && i < columns; ++i) dweight[i] = dbias[i] = 0;
+
+  const RowRange range = rows_of_warp(p.rows);
+  for (int64_t row = range.first; row < range.end; row += kColumnWarps) {
+    if (p.dx) gradient_of_row<kWhole>(p, row);
+    const A mean = p.mean ? p.mean[row] : A(0), rstd = p.rstd[row];
+    for (int c = lane_id() * kSize; c < columns; c += kStep) {
+      const auto s = load_pack<kWhole>(p.s + row * columns, c, columns);
+      const auto dy = load_pack<kWhole>(p.dy + row * columns, c, columns);
+#pragma unroll
+      for (int i = 0; i < kSize; ++i) {
+        if (!kWhole && c + i >= columns) continue;
+        dweight[c + i] += A(dy.at[i]) * ((A(s.at[i]) - mean) * rstd);
+        dbias[c + i] += A(dy.at[i]);
+      }
+    }
+  }
+
+  A* const partial = dweights ? dweights : dbiases;  // of both, if both are wanted: (2, blocks, C)
+  const int skip = dweights ? 0 : columns, end = dbiases ? 2 * columns : columns;
+  const auto place = [&](int i, unsigned block) -> A& {
+    return partial[(int64_t{(i - skip) / columns} * gridDim.y + block) * columns + i % columns];
+  };
+  __syncthreads();  // every warp's sums are there before they are added
+  for (int i = skip + static_cast<int>(threadIdx.x); i < end; i += kColumnWarps * 32) {
+    A sum = 0;
+    for (int warp = 0; warp < kColumnWarps; ++warp) sum += of_warps[warp * 2 * columns + i];
+    place(i, blockIdx.y) = sum;
+  }
+  if (!comes_last(counter)) return;
+  for (int i = skip + static_cast<int>(threadIdx.x); i < end; i += kColumnWarps * 32) {
+    A sum = 0;
+    for (unsigned block = 0; block < gridDim.y; ++block) sum += place(i, block);
+    (i < columns ? p.dweight[i] : p.dbias[i - columns]) = T(sum);
   }
 }
 
@@ -192,6 +253,17 @@ template <class T>
 void norm_backward(Cuda on, const NormBackward<T>& p) {
   if (p.columns == 0) return;
   const bool whole = packs_are_whole<T>(p.columns, {p.dsum, p.dy, p.s, p.weight, p.dx});
+  Acc<T>* const dweights = p.dweight ? p.partial : nullptr;
+  Acc<T>* const dbiases = p.dbias ? p.partial + (p.dweight ? row_blocks(p.rows) * p.columns : 0) : nullptr;
+  const size_t shared = kSharedOfColumn<T> * static_cast<size_t>(p.columns);
+  if ((dweights || dbiases) && p.rows > 0 && p.rows * p.columns <= kFewElements && shared <= 48 * 1024) {
+    const auto start = [&]<bool kWhole>() {
+      launch<norm_backward_rows_and_columns<T, kWhole>>(dim3(1, static_cast<unsigned>(row_blocks(p.rows))),
+                                                        kColumnWarps * 32, shared, on.stream, p, dweights,
+                                                        dbiases, workspace_of(on.stream).counter);
+    };
+    return whole ? start.template operator()<true>() : start.template operator()<false>();
+  }
   if (p.dx && p.rows > 0) {
     const unsigned blocks = blocks_for(p.rows, kWarps);
     if (whole) {
@@ -200,8 +272,6 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
       launch<norm_backward_warp_per_row<T, false>>(blocks, kWarps * 32, 0, on.stream, p);
     }
   }
-  Acc<T>* const dweights = p.dweight ? p.partial : nullptr;
-  Acc<T>* const dbiases = p.dbias ? p.partial + (p.dweight ? row_blocks(p.rows) * p.columns : 0) : nullptr;
   if (!dweights && !dbiases) return;
   if (p.rows > 0) {
     const dim3 grid = column_grid<T>(p.rows, p.columns);

@@ -7,6 +7,11 @@
 // cp_async_wait<L>()                      waits until at most the L youngest of the thread's groups are under
 //                                         way; a barrier then shows their bytes to other threads
 //
+// draw_ticket(counter, highest)           counts calls from 0 up to `highest` and then from 0 again, and returns the
+//                                         call's number (atom.acq_rel.gpu.inc). Whoever draws sees what those with
+//                                         lower numbers have written before; a barrier on each side hands that on
+//                                         from and to a block's other threads
+//
 // The rest are a whole warp's: all 32 lanes call them together. A matrix of 8 x 8 bfloat16 is spread over a
 // warp's lanes as registers of two: lane l holds elements (l / 4, 2 (l % 4)) and (l / 4, 2 (l % 4) + 1), the
 // former in the lower half ("Warp-level matrix load instruction: ldmatrix").
@@ -49,6 +54,15 @@ __device__ inline void cp_async(void* to, const void* from, int bytes_read = N) 
 }
 
 __device__ inline void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+__device__ inline unsigned draw_ticket(unsigned* counter, unsigned highest) {
+  unsigned ticket;
+  asm volatile("atom.acq_rel.gpu.inc.u32 %0, [%1], %2;"
+               : "=r"(ticket)
+               : "l"(counter), "r"(highest)
+               : "memory");
+  return ticket;
+}
 
 template <int kLeft>
 __device__ inline void cp_async_wait() {

@@ -79,6 +79,10 @@ struct NormLayer {
   Tensor operator()(const Tensor& x) const {
     return kind == Norm::layer ? layer_norm(x, weight, bias, eps) : rms_norm(x, weight, eps);
   }
+  // x as it is, for the residual stream, and its norm.
+  AddNorm keep(const Tensor& x) const {
+    return kind == Norm::layer ? keep_layer_norm(x, weight, bias, eps) : keep_rms_norm(x, weight, eps);
+  }
   // x + residual, and its norm, in one pass.
   AddNorm add(const Tensor& x, const Tensor& residual) const {
     return kind == Norm::layer ? add_layer_norm(x, residual, weight, bias, eps)

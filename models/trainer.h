@@ -92,6 +92,9 @@ class Trainer {
   // One update; throws as run() does, but saves nothing. Public for benchmarks.
   StepReport train_step();
 
+  // The kernels of a step, where it has been recorded to be replayed (Replay::operations).
+  std::vector<std::string> step_operations() const { return step_replay_.operations(); }
+
   int64_t step() const { return step_; }
   double best_loss() const { return progress_.best_loss; }
   int64_t best_step() const { return progress_.best_step; }

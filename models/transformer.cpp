@@ -69,8 +69,8 @@ Tensor Transformer::embed(const Tensor& tokens, int64_t position) const {
   check(tokens.rank() == 2 && tokens.numel() > 0, "transformer: tokens must be [B, T], not ", tokens.shape());
   const int64_t end = position + tokens.size(1);
   check(end <= config_.context, "transformer: ", end, " positions, but the context is ", config_.context);
-  const Tensor x = embedding_(tokens);
-  return positions_.weight.defined() ? x + positions_.weight.slice(0, position, end) : x;
+  return positions_.weight.defined() ? embedding_at(embedding_.weight, positions_.weight, tokens, position)
+                                     : embedding_(tokens);
 }
 
 Tensor Transformer::head(const Tensor& x) const {
@@ -88,26 +88,19 @@ Tensor Transformer::feed_forward(const Block& block, const Tensor& x) const {
   const MlpLayer& mlp = block.mlp;
   if (config_.mlp == Mlp::swiglu) return mlp.down(silu_mul(mlp.gate(x), mlp.up(x)));
   if (!mlp.up.bias.defined()) return mlp.down(gelu(mlp.up(x)));
-  return mlp.down(bias_gelu(linear(x, mlp.up.weight), mlp.up.bias));
+  return gelu_mlp(x, mlp.up.weight, mlp.up.bias, mlp.down.weight, mlp.down.bias);
 }
 
 Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
   const double p = training ? config_.dropout : 0.0;
   const auto drop = [p](const Tensor& x) { return p > 0 ? dropout(x, p) : x; };
 
-  Tensor x = drop(embed(tokens, 0));    // the residual stream
-  Tensor normed = blocks_[0].norm1(x);  // what the next branch reads
+  Tensor x = drop(embed(tokens, 0));  // the residual stream
   if (config_.recompute) {
     for (const Block& block : blocks_) {
-      const bool first = &block == &blocks_.front();
       x = checkpoint(
-          [this, drop, first, &block](std::span<const Tensor> in) {
-            // Nothing is added to the stream, in the pass that below adds a branch: so that gradients are rounded alike.
-            const AddNorm start =
-                first ? AddNorm{.sum = in[0], .normed = block.norm1(in[0])}
-                      : block.norm1.add(
-                            Tensor::zeros(in[0].shape(), {.dtype = in[0].dtype(), .device = in[0].device()}),
-                            in[0]);
+          [this, drop, &block](std::span<const Tensor> in) {
+            const AddNorm start = block.norm1.keep(in[0]);
             const AddNorm middle = block.norm2.add(drop(attend(block, start.normed)), start.sum);
             return drop(feed_forward(block, middle.normed)) + middle.sum;
           },
@@ -116,15 +109,14 @@ Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
     return head(norm_(x));
   }
   // Each branch joins the stream in the same pass that takes the norm for the next one.
+  AddNorm start = blocks_[0].norm1.keep(x);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     const NormLayer& next = i + 1 < blocks_.size() ? blocks_[i + 1].norm1 : norm_;
-    const AddNorm middle = block.norm2.add(drop(attend(block, normed)), x);
-    const AddNorm end = next.add(drop(feed_forward(block, middle.normed)), middle.sum);
-    x = end.sum;
-    normed = end.normed;
+    const AddNorm middle = block.norm2.add(drop(attend(block, start.normed)), start.sum);
+    start = next.add(drop(feed_forward(block, middle.normed)), middle.sum);
   }
-  return head(normed);
+  return head(start.normed);
 }
 
 KeyValueCache Transformer::make_cache(int64_t batch, std::optional<int64_t> positions) const {

@@ -94,11 +94,12 @@ void cross_entropy_backward(Cpu, const CrossEntropyRows& p, const T* logits, con
 template <class T>
 void cross_entropy_both(Cpu, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight, Acc<T>* losses,
                         T* dlogits) {
+  const Acc<T> upstream = weight ? *weight : Acc<T>(1) / static_cast<Acc<T>>(p.rows);
   const auto of_row = [&](int64_t r) {
     const T* const x = logits + r * p.classes;
     const RowLoss<T> row = loss_of_row(p, x, p.targets[r]);
     losses[r] = row.loss;
-    gradient_of_row<T>(p, x, p.targets[r], row.max, row.log_sum, *weight, dlogits + r * p.classes);
+    gradient_of_row<T>(p, x, p.targets[r], row.max, row.log_sum, upstream, dlogits + r * p.classes);
   };
   for_rows(p, of_row, [&](int64_t r) {
     losses[r] = 0;

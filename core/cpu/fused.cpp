@@ -30,20 +30,23 @@ void bias_unary_backward(Cpu, F f, const T* x, const T* bias, const T* dy, T* dx
                          int64_t rows, int64_t columns) {
   using A = Acc<T>;
   const int64_t blocks = row_blocks(rows), block_rows = blocks > 0 ? (rows + blocks - 1) / blocks : 1;
-  parallel_for(blocks, [&](int64_t block) {
-    A* __restrict sum = partial + block * columns;
-    std::fill_n(sum, columns, A(0));
-    for (int64_t r = block * block_rows; r < std::min(rows, (block + 1) * block_rows); ++r) {
-      const T* __restrict in = x + r * columns;
-      const T* __restrict b = bias;
-      const T* __restrict up = dy + r * columns;
-      T* __restrict out = dx + r * columns;
-      for (int64_t c = 0; c < columns; ++c) {
-        const A d = static_cast<A>(up[c]) * f.derivative(static_cast<A>(in[c]) + static_cast<A>(b[c]));
-        out[c] = static_cast<T>(d);
-        sum[c] += d;
-      }
+  const auto of_row = [&]<bool kInPlace>(int64_t r, A* __restrict sum) {
+    const T* __restrict in = x + r * columns;
+    const T* __restrict b = bias;
+    const T* __restrict up = dy + r * columns;
+    T* __restrict out = dx + r * columns;
+    for (int64_t c = 0; c < columns; ++c) {
+      const A upstream = static_cast<A>(kInPlace ? out[c] : up[c]);
+      const A d = upstream * f.derivative(static_cast<A>(in[c]) + static_cast<A>(b[c]));
+      out[c] = static_cast<T>(d);
+      sum[c] += d;
     }
+  };
+  parallel_for(blocks, [&](int64_t block) {
+    A* const sum = partial + block * columns;
+    std::fill_n(sum, columns, A(0));
+    for (int64_t r = block * block_rows; r < std::min(rows, (block + 1) * block_rows); ++r)
+      dx == dy ? of_row.template operator()<true>(r, sum) : of_row.template operator()<false>(r, sum);
   });
   if (dbias) sum_blocks(partial, blocks, columns, dbias);
 }

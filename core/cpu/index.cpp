@@ -1,4 +1,5 @@
 // Rows and elements picked by index, and the sums back.
+//   y[b, t] = weight[index[b, t]] + positions[t]
 //   y[o, j, i] = x[o, index[j], i]        dx[o, r, i] = sum over the j with index[j] = r of dy[o, j, i]
 // Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
 // Memory   forward 2 outer picks inner sizeof(T) bytes; backward reads dy and writes dx once
@@ -45,6 +46,22 @@ int64_t find_bad_index(Cpu, const int32_t* index, int64_t n, int64_t limit, int6
 }
 
 template <class T>
+void embed(Cpu, const T* weight, const T* positions, const int32_t* index, T* y, int64_t batch,
+           int64_t length, int64_t columns) {
+  parallel_ranges(batch * length, std::max<int64_t>(1, kGrain / std::max<int64_t>(columns, 1)),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t at = begin; at < end; ++at) {
+                      const T* __restrict row = weight + index[at] * columns;
+                      const T* __restrict position = positions + at % length * columns;
+                      T* __restrict to = y + at * columns;
+                      for (int64_t i = 0; i < columns; ++i)
+                        to[i] =
+                            static_cast<T>(static_cast<Acc<T>>(row[i]) + static_cast<Acc<T>>(position[i]));
+                    }
+                  });
+}
+
+template <class T>
 void select_rows(Cpu, const T* x, const int32_t* index, T* y, int64_t outer, int64_t rows, int64_t picks,
                  int64_t inner) {
   parallel_ranges(outer * picks, std::max<int64_t>(1, kGrain / std::max<int64_t>(inner, 1)),
@@ -58,7 +75,7 @@ void select_rows(Cpu, const T* x, const int32_t* index, T* y, int64_t outer, int
 
 template <class T>
 void select_rows_backward(Cpu, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
-                          int64_t picks, int64_t inner) {
+                          int64_t picks, int64_t inner, bool accumulate) {
   const Buckets buckets = buckets_of(index, picks, rows);
   const int64_t blocks = (inner + kColumnBlock - 1) / kColumnBlock;
   // Rows of dy that a row of dx takes, on the average, count as its size.
@@ -76,6 +93,8 @@ void select_rows_backward(Cpu, const T* dy, const int32_t* index, T* dx, int64_t
                         for (int64_t i = 0; i < columns; ++i) sums[i] += static_cast<Acc<T>>(row[i]);
                       }
                       T* to = dx + (o * rows + r) * inner + first;
+                      if (accumulate)
+                        for (int64_t i = 0; i < columns; ++i) sums[i] += static_cast<Acc<T>>(to[i]);
                       for (int64_t i = 0; i < columns; ++i) to[i] = static_cast<T>(sums[i]);
                     }
                   });
@@ -130,8 +149,10 @@ void gather_backward(Cpu, const T* dy, const int32_t* index, T* dx, const Stride
 #define GALVAN_PICK(T)                                                                              \
   template void select_rows(Cpu, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, int64_t); \
   template void gather(Cpu, const T*, const Strides&, const int32_t*, T*, const Shape&, int);
-#define GALVAN_PICK_BACKWARD(T)                                                                              \
-  template void select_rows_backward(Cpu, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, int64_t); \
+#define GALVAN_PICK_BACKWARD(T)                                                                             \
+  template void embed(Cpu, const T*, const T*, const int32_t*, T*, int64_t, int64_t, int64_t);              \
+  template void select_rows_backward(Cpu, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, int64_t, \
+                                     bool);                                                                 \
   template void gather_backward(Cpu, const T*, const int32_t*, T*, const Strides&, const Shape&, int);
 GALVAN_PICK(float)
 GALVAN_PICK(double)

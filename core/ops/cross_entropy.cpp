@@ -69,10 +69,15 @@ Tensor cross_entropy_of(const Tensor& logits_any, const Tensor& targets_any, Cro
   dispatch<"cross_entropy">(logits, [&]<class T>(auto on) {
     using A = Acc<T>;
     if (with_gradient) {
-      const Tensor weight = mean ? Tensor::empty({}, wide) : Tensor::ones({}, wide);
-      if (mean) cross_entropy_weight<A>(on, rows, weight.data<A>());
-      cross_entropy_both<T>(on, rows, logits.data<T>(), weight.data<A>(), losses.data<A>(),
-                            dlogits.data<T>());
+      Tensor weight;  // 1 / rows, unless given
+      if (!mean) {
+        weight = Tensor::ones({}, wide);
+      } else if (options.ignore_index != CrossEntropyOptions::kNone) {
+        weight = Tensor::empty({}, wide);
+        cross_entropy_weight<A>(on, rows, weight.data<A>());
+      }
+      cross_entropy_both<T>(on, rows, logits.data<T>(), weight.defined() ? weight.data<A>() : nullptr,
+                            losses.data<A>(), dlogits.data<T>());
     } else {
       const Tensor log_sums = Tensor::empty({rows.rows}, wide);
       cross_entropy_forward<T>(on, rows, logits.data<T>(), losses.data<A>(), log_sums.data<A>());

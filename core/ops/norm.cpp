@@ -58,10 +58,10 @@ Tensor gradient_place(const Needs& needs, size_t input, const Tensor& x) {
   return Tensor::empty({x.shape().back()}, {.dtype = x.dtype(), .device = x.device()});
 }
 
-// With a residual: {s, y}; without: {undefined, y}.
+// With a residual: {s, y}; without: {undefined, y}, or, where x is kept, {x, y}.
 template <OpName kOp>
 AddNorm norm(Kind kind, const Tensor& x_any, const Tensor* residual_any, const Tensor& weight_any,
-             const Tensor& bias_any, double eps) {
+             const Tensor& bias_any, double eps, bool keep = false) {
   const char* op = kOp.text;
   check_defined(op, x_any);
   check(x_any.rank() > 0, op, ": needs at least 1 dimension, got a scalar");
@@ -96,19 +96,32 @@ AddNorm norm(Kind kind, const Tensor& x_any, const Tensor* residual_any, const T
                          .eps = eps});
   });
 
-  if (!residual_any) {
+  if (!residual_any && !keep) {
     const auto backward = [x = save(x), weight = save(weight), mean, rstd](const Tensor& dy, Needs needs) {
       return norm_gradients<kOp>(x, weight, mean, rstd, {}, dy, needs[0], gradient_place(needs, 1, x),
                                  gradient_place(needs, 2, x));
     };
     return {{}, record(op, y, {x, weight, bias}, backward)};
   }
-  // x and residual share one gradient, that of their sum.
-  const auto backward = [s = save(sum), weight = save(weight), mean, rstd](std::span<const Tensor> dys,
-                                                                           Needs needs) -> Grads {
-    const Tensor dy = dys[1].defined() ? dys[1] : Tensor::zeros(s->shape(), {.dtype = s->dtype()});
-    Grads grads = norm_gradients<kOp>(s, weight, mean, rstd, dys[0], dy, needs[0] || needs[1],
-                                      gradient_place(needs, 2, s), gradient_place(needs, 3, s));
+  // A residual's gradient is x's.
+  const auto gradients = [s = save(keep ? x : sum), weight = save(weight), mean, rstd](
+                             std::span<const Tensor> dys, const Needs& needs, size_t parameters) {
+    const Tensor dy =
+        dys[1].defined() ? dys[1] : Tensor::zeros(s->shape(), {.dtype = s->dtype(), .device = s->device()});
+    return norm_gradients<kOp>(s, weight, mean, rstd, dys[0], dy, needs[0] || needs[parameters - 1],
+                               gradient_place(needs, parameters, s),
+                               gradient_place(needs, parameters + 1, s));
+  };
+  if (keep) {
+    Tensor outputs[] = {x.detach(), y};
+    const Tensor inputs[] = {x, weight, bias};
+    record_outputs(op, outputs, inputs, [gradients](std::span<const Tensor> dys, Needs needs) -> Grads {
+      return gradients(dys, needs, 1);
+    });
+    return {outputs[0], outputs[1]};
+  }
+  const auto backward = [gradients](std::span<const Tensor> dys, Needs needs) -> Grads {
+    Grads grads = gradients(dys, needs, 2);
     grads.insert(grads.begin(), grads[0]);
     return grads;
   };
@@ -126,6 +139,14 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   return norm<"rms_norm">(Kind::rms, x, nullptr, weight, {}, eps).normed;
+}
+
+AddNorm keep_layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+  return norm<"keep_layer_norm">(Kind::layer, x, nullptr, weight, bias, eps, true);
+}
+
+AddNorm keep_rms_norm(const Tensor& x, const Tensor& weight, double eps) {
+  return norm<"keep_rms_norm">(Kind::rms, x, nullptr, weight, {}, eps, true);
 }
 
 AddNorm add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& weight, const Tensor& bias,

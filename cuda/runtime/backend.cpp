@@ -1,11 +1,17 @@
 // The card's memory and stream for core (core/cuda_backend.h).
 #include "core/cuda_backend.h"
 
+#include <cxxabi.h>
+
 #include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "cuda/runtime/check.h"
 #include "cuda/runtime/matmul.h"
+#include "cuda/runtime/staging.h"
 #include "cuda/runtime/stream.h"
 
 namespace galvan::cuda_backend {
@@ -45,6 +51,8 @@ struct OpenCard {
                               .alignment = 256,
                               .slab_bytes = kSlabBytes}};
   Stream stream;
+  std::mutex copying;
+  std::optional<Staging> staging;  // from the first copy on
 };
 
 OpenCard* opened = nullptr;
@@ -55,7 +63,10 @@ OpenCard& open_card(Device device) {
     const std::string reason = unavailable();
     check(reason.empty(), device, ": ", reason);
     opened = new OpenCard;
-    std::atexit([] { opened->allocator.release(); });
+    std::atexit([] {
+      opened->staging.reset();
+      opened->allocator.release();
+    });
     return opened;
   }();
   return *instance;
@@ -105,9 +116,16 @@ CUstream_st* stream(Device device) { return open_card(device).stream; }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes) {
   if (bytes == 0) return;
-  const Stream& stream = open_card(to_device.is_cpu() ? from_device : to_device).stream;
-  GALVAN_CUDA_CALL(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDefault, stream));
-  stream.synchronize();
+  OpenCard& card = open_card(to_device.is_cpu() ? from_device : to_device);
+  const std::lock_guard lock(card.copying);
+  if (!card.staging) card.staging.emplace();
+  const auto size = static_cast<size_t>(bytes);
+  if (to_device.is_cpu()) {
+    card.staging->to_host(to, from, size, card.stream);
+  } else {
+    check(from_device.is_cpu(), "cuda: a copy from ", from_device, " to ", to_device);
+    card.staging->to_card(to, from, size, card.stream);
+  }
 }
 
 void set_tf32(bool on) { galvan::set_tf32(on); }
@@ -131,10 +149,44 @@ Graph::~Graph() = default;
 
 void Graph::launch() const { GALVAN_CUDA_CALL(cudaGraphLaunch(parts_->exec, parts_->stream)); }
 
-int64_t Graph::operations() const {
+namespace {
+
+// "softmax_forward_warp_per_row" of "void galvan::(anonymous namespace)::softmax_forward_warp_per_row<float>(...)".
+std::string short_name(const char* kernel) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> demangled(
+      abi::__cxa_demangle(kernel, nullptr, nullptr, &status), &std::free);
+  std::string name = status == 0 ? demangled.get() : kernel;
+  for (const std::string_view noise : {"void ", "galvan::", "(anonymous namespace)::"})
+    for (size_t at; (at = name.find(noise)) != name.npos;) name.erase(at, noise.size());
+  return name.substr(0, name.find_first_of("<("));
+}
+
+std::string name_of(cudaGraphNode_t node) {
+  cudaGraphNodeType type{};
+  GALVAN_CUDA_CALL(cudaGraphNodeGetType(node, &type));
+  if (type == cudaGraphNodeTypeMemcpy) return "copy";
+  if (type == cudaGraphNodeTypeMemset) return "fill";
+  check(type == cudaGraphNodeTypeKernel, "cuda: a graph holds something else than kernels, copies and fills");
+  cudaKernelNodeParams launch{};
+  const char* name = nullptr;
+  if (cudaGraphKernelNodeGetParams(node, &launch) == cudaSuccess &&
+      cudaFuncGetName(&name, launch.func) == cudaSuccess)
+    return short_name(name);
+  cudaGetLastError();  // a library's kernel has no name here
+  return "cublasLt";
+}
+
+}  // namespace
+
+std::vector<std::string> Graph::operations() const {
   size_t count = 0;
   GALVAN_CUDA_CALL(cudaGraphGetNodes(parts_->graph, nullptr, &count));
-  return static_cast<int64_t>(count);
+  std::vector<cudaGraphNode_t> nodes(count);
+  GALVAN_CUDA_CALL(cudaGraphGetNodes(parts_->graph, nodes.data(), &count));
+  std::vector<std::string> names;
+  for (const cudaGraphNode_t node : nodes) names.push_back(name_of(node));
+  return names;
 }
 
 Graph record(Device device, const std::function<void()>& body) {

@@ -31,8 +31,11 @@ struct Kind {
   int64_t lda = 0, ldb = 0, ldc = 0;
   bool transpose_a = false, transpose_b = false;
   bool bias = false, accumulate = false;
+  Epilogue epilogue = Epilogue::none;
+  bool sums = false;
   int64_t batch = 1, batch_stride_a = 0, batch_stride_b = 0, batch_stride_c = 0;
-  uint32_t alignment_a = 0, alignment_b = 0, alignment_c = 0, alignment_bias = 0;
+  uint32_t alignment_a = 0, alignment_b = 0, alignment_c = 0;
+  uint32_t alignment_vector = 0, alignment_aux = 0;
 
   auto operator<=>(const Kind&) const = default;
 };
@@ -43,8 +46,14 @@ uint32_t alignment_of(const void* data, int64_t step_bytes) {
   return static_cast<uint32_t>(bits & ~(bits - 1));
 }
 
+// The bias, or what takes sums.
 template <class T>
-Kind kind_of(const Gemm<T, T>& g) {
+const void* vector_of(const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
+  return g.bias ? g.bias : extra.sums;
+}
+
+template <class T>
+Kind kind_of(const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
   const bool several = g.batch > 1;
   Kind kind{.dtype = dtype_of<T>,
             .tf32 = dtype_of<T> == DType::f32 && tf32(),
@@ -58,6 +67,8 @@ Kind kind_of(const Gemm<T, T>& g) {
             .transpose_b = g.transpose_b,
             .bias = g.bias != nullptr,
             .accumulate = g.accumulate,
+            .epilogue = extra.epilogue,
+            .sums = extra.sums != nullptr,
             .batch = g.batch,
             .batch_stride_a = several ? g.batch_stride_a : 0,
             .batch_stride_b = several ? g.batch_stride_b : 0,
@@ -66,8 +77,34 @@ Kind kind_of(const Gemm<T, T>& g) {
   kind.alignment_a = alignment_of(g.a, bytes(kind.batch_stride_a));
   kind.alignment_b = alignment_of(g.b, bytes(kind.batch_stride_b));
   kind.alignment_c = alignment_of(g.c, bytes(kind.batch_stride_c));
-  kind.alignment_bias = alignment_of(g.bias, 0);
+  kind.alignment_vector = alignment_of(vector_of(g, extra), 0);
+  kind.alignment_aux = alignment_of(extra.aux, 0);
   return kind;
+}
+
+bool has_aux(const Kind& kind) {
+  return kind.epilogue == Epilogue::gelu || kind.epilogue == Epilogue::gelu_gradient;
+}
+
+// cublasLt's rows are C's columns, and its B is A (layout_of).
+uint32_t epilogue_of(const Kind& kind) {
+  switch (kind.epilogue) {
+    case Epilogue::none:
+      return kind.bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    case Epilogue::gelu:
+      return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+    case Epilogue::gelu_gradient:
+      return kind.sums ? CUBLASLT_EPILOGUE_DGELU_BGRAD : CUBLASLT_EPILOGUE_DGELU;
+    case Epilogue::row_sums:
+      return CUBLASLT_EPILOGUE_BGRADB;
+  }
+  return CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+// What may be asked for: no extras with doubles, and an aux matrix has rows of a multiple of 8 elements.
+bool may_exist(const Kind& kind) {
+  return kind.epilogue == Epilogue::none ||
+         (kind.dtype != DType::f64 && kind.batch == 1 && (!has_aux(kind) || kind.n % 8 == 0));
 }
 
 std::ostream& operator<<(std::ostream& out, const Kind& kind) {
@@ -77,9 +114,13 @@ std::ostream& operator<<(std::ostream& out, const Kind& kind) {
   if (kind.batch > 1)
     out << " batch " << kind.batch << " strides " << kind.batch_stride_a << ' ' << kind.batch_stride_b << ' '
         << kind.batch_stride_c;
-  return out << (kind.bias ? " bias" : "") << (kind.accumulate ? " accumulate" : "") << " aligned "
-             << kind.alignment_a << ' ' << kind.alignment_b << ' ' << kind.alignment_c << ' '
-             << kind.alignment_bias;
+  out << (kind.bias ? " bias" : "") << (kind.accumulate ? " accumulate" : "");
+  if (kind.epilogue == Epilogue::gelu) out << " gelu";
+  if (kind.epilogue == Epilogue::gelu_gradient) out << " gelu'";
+  out << (kind.sums ? " sums" : "") << " aligned " << kind.alignment_a << ' ' << kind.alignment_b << ' '
+      << kind.alignment_c << ' ' << kind.alignment_vector;
+  if (has_aux(kind)) out << ' ' << kind.alignment_aux;
+  return out;
 }
 
 // A pointer to one of cublasLt's objects, which it destroys.
@@ -170,23 +211,27 @@ class Products {
   }
 
   template <class T>
-  bool compute(cudaStream_t stream, const Gemm<T, T>& g) {
+  bool compute(cudaStream_t stream, const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
     const std::lock_guard lock(mutex_);
     const Workspace workspace = workspace_of(stream);
-    const Kind kind = kind_of(g);
+    const Kind kind = kind_of(g, extra);
+    if (!may_exist(kind)) return false;
+    const void* const vector = vector_of(g, extra);
     const auto [found, is_new] = plans_.try_emplace(kind);
     Plan& plan = found->second;
     try {
-      if (is_new) plan = make_plan(kind, g.bias, workspace.bytes);
+      if (is_new) plan = make_plan(kind, vector, extra.aux, workspace.bytes);
     } catch (...) {
       plans_.erase(found);
       throw;
     }
     if (!plan.exists) {
-      check(kind.bias, "cuda: cublasLt has no algorithm for the matrix product ", kind);
+      check(kind.bias || kind.epilogue != Epilogue::none,
+            "cuda: cublasLt has no algorithm for the matrix product ", kind);
       return false;
     }
-    if (g.bias) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(g.bias));
+    if (vector) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+    if (extra.aux) set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, extra.aux);
     const Acc<T> alpha = 1, beta = g.accumulate ? 1 : 0;
     const cublasStatus_t status = cublasLtMatmul(
         handle_.get(), plan.operation.get(), &alpha, g.b, plan.b.get(), g.a, plan.a.get(), &beta, g.c,
@@ -213,7 +258,7 @@ class Products {
     handle_.reset(made);
   }
 
-  Plan make_plan(const Kind& kind, const void* bias, size_t workspace_bytes) {
+  Plan make_plan(const Kind& kind, const void* vector, void* aux, size_t workspace_bytes) {
     const Types types = types_of(kind);
     Plan plan;
     cublasLtMatmulDesc_t operation = nullptr;
@@ -222,9 +267,12 @@ class Products {
     const auto transposed = [](bool yes) { return static_cast<int32_t>(yes ? CUBLAS_OP_T : CUBLAS_OP_N); };
     set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, transposed(kind.transpose_b));
     set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, transposed(kind.transpose_a));
-    if (kind.bias) {  // one number for each of C^T's rows; its address tells the heuristic the alignment
-      set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-      set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    // Addresses tell the heuristic alignments.
+    set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(kind));
+    if (vector) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+    if (has_aux(kind)) {
+      set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux);
+      set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, kind.n);
     }
     const auto layout = [&](bool transposed, int64_t rows, int64_t columns, int64_t leading, int64_t stride) {
       return layout_of(types.element, transposed ? columns : rows, transposed ? rows : columns, leading,
@@ -269,12 +317,12 @@ void set_tf32(bool on) { use_tf32 = on; }
 bool tf32() { return use_tf32; }
 
 template <class T>
-bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product) {
-  return Products::instance().compute(stream, product);
+bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product, const MatmulExtra<T>& extra) {
+  return Products::instance().compute(stream, product, extra);
 }
-template bool cublas_matmul(cudaStream_t, const Gemm<float, float>&);
-template bool cublas_matmul(cudaStream_t, const Gemm<double, double>&);
-template bool cublas_matmul(cudaStream_t, const Gemm<bfloat16, bfloat16>&);
+template bool cublas_matmul(cudaStream_t, const Gemm<float, float>&, const MatmulExtra<float>&);
+template bool cublas_matmul(cudaStream_t, const Gemm<double, double>&, const MatmulExtra<double>&);
+template bool cublas_matmul(cudaStream_t, const Gemm<bfloat16, bfloat16>&, const MatmulExtra<bfloat16>&);
 
 std::vector<std::string> matmul_algorithms() { return Products::instance().lines(); }
 

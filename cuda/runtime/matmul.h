@@ -17,10 +17,24 @@ namespace galvan {
 void set_tf32(bool on);
 bool tf32();
 
-// Puts C = op(A) op(B) [+ C] [+ bias] on the stream, for float, double and bfloat16 (summed in float); m, n, k and
-// batch are positive. False, with nothing done: cublasLt adds no bias to such a product.
+// What cublasLt does besides ("epilogues"), at most one of them, in a product of no batch. Its GELU is the tanh form.
+enum class Epilogue {
+  none,
+  gelu,           // C = gelu(z), aux = z = op(A) op(B) + bias
+  gelu_gradient,  // C = (op(A) op(B)) gelu'(aux), sums [n] = the sums of C's columns, unless null
+  row_sums,       // sums [m] = the sums of op(A)'s rows
+};
 template <class T>
-bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product);
+struct MatmulExtra {
+  Epilogue epilogue = Epilogue::none;
+  T* aux = nullptr;  // [m, n], dense
+  T* sums = nullptr;
+};
+
+// Puts C = op(A) op(B) [+ C] [+ bias] on the stream, for float, double and bfloat16 (summed in float); m, n, k and
+// batch are positive. False, with nothing done: cublasLt does not add a bias to such a product, or has no such extra.
+template <class T>
+bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product, const MatmulExtra<T>& extra = {});
 
 // The algorithms chosen so far, a line each, sorted:
 // "bf16 64x65x128 lda 128 ldb 128 transposed ldc 65 bias aligned 256 2 256 256: algorithm 66 tile 20 stages 35

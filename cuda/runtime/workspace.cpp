@@ -13,7 +13,10 @@ struct Workspaces {
   std::map<cudaStream_t, Workspace> of_stream;
 
   ~Workspaces() {
-    for (const auto& [stream, workspace] : of_stream) cudaFree(workspace.data);
+    for (const auto& [stream, workspace] : of_stream) {
+      cudaFree(workspace.data);
+      cudaFree(workspace.counter);
+    }
   }
 };
 
@@ -40,10 +43,13 @@ Workspace workspace_of(cudaStream_t stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   GALVAN_CUDA_CALL(cudaStreamIsCapturing(stream, &status));
   check(status == cudaStreamCaptureStatusNone,
-        "cuda: a stream's first matrix product allocates memory, so it cannot be captured: run the work once "
-        "before");
-  Workspace made{nullptr, workspace_bytes()};
+        "cuda: a stream's first matrix product or sum over blocks allocates memory, so it cannot be "
+        "captured: run "
+        "the work once before");
+  Workspace made{nullptr, workspace_bytes(), nullptr};
   GALVAN_CUDA_CALL(cudaMalloc(&made.data, made.bytes));
+  GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&made.counter), sizeof *made.counter));
+  GALVAN_CUDA_CALL(cudaMemsetAsync(made.counter, 0, sizeof *made.counter, stream));
   all.of_stream[stream] = made;
   return made;
 }
@@ -54,6 +60,7 @@ void release_workspace(cudaStream_t stream) {
   const auto found = all.of_stream.find(stream);
   if (found == all.of_stream.end()) return;
   cudaFree(found->second.data);  // waits for what uses it
+  cudaFree(found->second.counter);
   all.of_stream.erase(found);
 }
 

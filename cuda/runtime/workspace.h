@@ -1,5 +1,5 @@
-// Scratch memory for the matrix products on a stream: allocated at the stream's first product and kept, so that a
-// captured graph may use it, and no other stream's products write to it.
+// Scratch memory for what is put on a stream: allocated when it is first asked for and kept, so that a captured graph
+// may use it, and no other stream writes to it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -9,8 +9,9 @@
 namespace galvan {
 
 struct Workspace {
-  void* data;
+  void* data;  // for matrix products
   size_t bytes;
+  unsigned* counter;  // 0 between launches: for comes_last (cuda/last_block.h)
 };
 
 // Throws Error where the stream has none yet and is being captured: memory cannot be allocated then.

@@ -106,6 +106,10 @@ class Checker final : public Watch {
     counting_.one_access(address, bytes, code);
   }
 
+  void ticket(const unsigned* counter) override {
+    if (!again_) races_.draw_ticket(counter, block_, Block::current()->block_epoch());
+  }
+
   void async_copy_issued(const void* to, const void* from, size_t bytes, size_t bytes_read,
                          const void* code) override {
     if (again_) return;

@@ -1,5 +1,5 @@
 // cublasLt on the simulated card. It is as fussy as the real one may be: an algorithm works only for addresses as
-// aligned as the heuristic was told, deep products sum in the workspace, and to a product of doubles it adds no bias.
+// aligned as the heuristic was told, deep products sum in the workspace, and a product of doubles has no epilogue.
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "core/cpu/gemm.h"
+#include "core/pointwise.h"
 #include "cuda/sim/launch.h"
 #include "cuda/sim/watch.h"
 
@@ -25,7 +26,9 @@ struct cublasLtMatmulDescOpaque_t {
   cudaDataType_t scale;
   int32_t transpose_a = CUBLAS_OP_N, transpose_b = CUBLAS_OP_N;
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-  const void* bias = nullptr;
+  void* vector = nullptr;  // bias, or its gradient
+  void* aux = nullptr;
+  int64_t aux_leading = 0;
 };
 struct cublasLtMatmulPreferenceOpaque_t {
   uint64_t workspace_bytes = 0;
@@ -37,7 +40,7 @@ namespace {
 
 // What an algorithm's opaque words hold.
 struct Algorithm {
-  uint32_t alignment_a, alignment_b, alignment_d, alignment_bias;
+  uint32_t alignment_a, alignment_b, alignment_d, alignment_vector, alignment_aux;
   int32_t splits;
   uint64_t workspace_bytes;
 };
@@ -55,6 +58,22 @@ size_t size_of(cudaDataType_t type) { return type == CUDA_R_64F ? 8 : type == CU
 bool is_aligned(const void* address, uint32_t bytes) {
   return reinterpret_cast<uintptr_t>(address) % bytes == 0;
 }
+uint32_t alignment_of(const void* address) {
+  uint32_t alignment = 1;
+  while (alignment < 256 && is_aligned(address, 2 * alignment)) alignment *= 2;
+  return alignment;
+}
+
+bool has_aux(uint32_t epilogue) {
+  return epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS || epilogue == CUBLASLT_EPILOGUE_DGELU ||
+         epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD;
+}
+bool has_bias(uint32_t epilogue) {
+  return epilogue == CUBLASLT_EPILOGUE_BIAS || epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+}
+bool has_sums(uint32_t epilogue) {
+  return epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD || epilogue == CUBLASLT_EPILOGUE_BGRADB;
+}
 
 bool fits(const cublasLtMatrixLayoutOpaque_t& x, bool transposed, int64_t rows, int64_t columns) {
   return (transposed ? x.columns : x.rows) == rows && (transposed ? x.rows : x.columns) == columns &&
@@ -70,11 +89,20 @@ cublasStatus_t examine(const cublasLtMatmulDescOpaque_t& operation, const cublas
   if (!fits(a, transpose_a, d.rows, k) || !fits(b, transpose_b, k, d.columns) ||
       !fits(d, false, d.rows, d.columns) || a.batch != d.batch || b.batch != d.batch)
     return CUBLAS_STATUS_INVALID_VALUE;
+  const uint32_t epilogue = operation.epilogue;
+  const bool known =
+      epilogue == CUBLASLT_EPILOGUE_DEFAULT || has_aux(epilogue) || has_bias(epilogue) || has_sums(epilogue);
+  if (!known ||
+      (has_aux(epilogue) &&
+       (!operation.aux || operation.aux_leading < d.rows || operation.aux_leading % 8 != 0)) ||
+      ((has_bias(epilogue) || has_sums(epilogue)) && !operation.vector))
+    return CUBLAS_STATUS_INVALID_VALUE;
   const bool is_double = d.type == CUDA_R_64F;
   if (a.type != d.type || b.type != d.type || is_double != (operation.compute == CUBLAS_COMPUTE_64F) ||
       operation.scale != (is_double ? CUDA_R_64F : CUDA_R_32F) ||
       (operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && d.type != CUDA_R_32F) ||
-      (is_double && operation.epilogue != CUBLASLT_EPILOGUE_DEFAULT))
+      (is_double && epilogue != CUBLASLT_EPILOGUE_DEFAULT) ||
+      (d.batch > 1 && (has_aux(epilogue) || has_sums(epilogue))))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -85,24 +113,23 @@ galvan::Gemm<T, T> product_of(const cublasLtMatmulDescOpaque_t& operation, const
                               const cublasLtMatrixLayoutOpaque_t& a_layout, const void* b,
                               const cublasLtMatrixLayoutOpaque_t& b_layout, void* d,
                               const cublasLtMatrixLayoutOpaque_t& d_layout, bool accumulate) {
-  return {
-      .m = d_layout.columns,
-      .n = d_layout.rows,
-      .k = operation.transpose_a == CUBLAS_OP_T ? a_layout.rows : a_layout.columns,
-      .a = static_cast<const T*>(b),
-      .lda = b_layout.leading,
-      .transpose_a = operation.transpose_b == CUBLAS_OP_T,
-      .b = static_cast<const T*>(a),
-      .ldb = a_layout.leading,
-      .transpose_b = operation.transpose_a == CUBLAS_OP_T,
-      .c = static_cast<T*>(d),
-      .ldc = d_layout.leading,
-      .bias = operation.epilogue == CUBLASLT_EPILOGUE_BIAS ? static_cast<const T*>(operation.bias) : nullptr,
-      .accumulate = accumulate,
-      .batch = d_layout.batch,
-      .batch_stride_a = b_layout.batch_stride,
-      .batch_stride_b = a_layout.batch_stride,
-      .batch_stride_c = d_layout.batch_stride};
+  return {.m = d_layout.columns,
+          .n = d_layout.rows,
+          .k = operation.transpose_a == CUBLAS_OP_T ? a_layout.rows : a_layout.columns,
+          .a = static_cast<const T*>(b),
+          .lda = b_layout.leading,
+          .transpose_a = operation.transpose_b == CUBLAS_OP_T,
+          .b = static_cast<const T*>(a),
+          .ldb = a_layout.leading,
+          .transpose_b = operation.transpose_a == CUBLAS_OP_T,
+          .c = static_cast<T*>(d),
+          .ldc = d_layout.leading,
+          .bias = has_bias(operation.epilogue) ? static_cast<const T*>(operation.vector) : nullptr,
+          .accumulate = accumulate,
+          .batch = d_layout.batch,
+          .batch_stride_a = b_layout.batch_stride,
+          .batch_stride_b = a_layout.batch_stride,
+          .batch_stride_c = d_layout.batch_stride};
 }
 
 template <class T>
@@ -113,8 +140,66 @@ void add_rows(std::vector<Rows>& to, const T* x, int64_t rows, int64_t columns, 
                   static_cast<size_t>(leading) * sizeof(T)});
 }
 
+// What is done besides, by the description that stood when the call was made.
 template <class T>
-void run(Operation operation, const galvan::Gemm<T, T>& g, void* workspace, size_t workspace_bytes) {
+struct Extra {
+  uint32_t epilogue;
+  T* vector;
+  T* aux;
+  int64_t aux_leading;
+};
+
+// The product in the type that it is summed in, then the epilogue, rounded once.
+template <class T>
+void multiply_with_aux(const galvan::Gemm<T, T>& g, const Extra<T>& extra) {
+  using A = galvan::Acc<T>;
+  std::vector<A> wide(static_cast<size_t>(g.m * g.n));
+  galvan::gemm(galvan::Gemm<T, A>{.m = g.m,
+                                  .n = g.n,
+                                  .k = g.k,
+                                  .a = g.a,
+                                  .lda = g.lda,
+                                  .transpose_a = g.transpose_a,
+                                  .b = g.b,
+                                  .ldb = g.ldb,
+                                  .transpose_b = g.transpose_b,
+                                  .c = wide.data(),
+                                  .ldc = g.n,
+                                  .bias = g.bias});
+  const galvan::GeluTanh gelu;
+  std::vector<A> sums(static_cast<size_t>(g.n));
+  for (int64_t i = 0; i < g.m; ++i) {
+    for (int64_t j = 0; j < g.n; ++j) {
+      const A value = wide[static_cast<size_t>(i * g.n + j)];
+      T& aux = extra.aux[i * extra.aux_leading + j];
+      if (extra.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS) {
+        aux = T(value);
+        g.c[i * g.ldc + j] = T(gelu(value));
+      } else {
+        const A gradient = value * gelu.derivative(A(aux));
+        g.c[i * g.ldc + j] = T(gradient);
+        sums[static_cast<size_t>(j)] += gradient;
+      }
+    }
+  }
+  if (extra.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD)
+    for (int64_t j = 0; j < g.n; ++j) extra.vector[j] = T(sums[static_cast<size_t>(j)]);
+}
+
+// Sums of op(A)'s rows; cublasLt's B is A.
+template <class T>
+void sum_rows(const galvan::Gemm<T, T>& g, T* sums) {
+  for (int64_t i = 0; i < g.m; ++i) {
+    galvan::Acc<T> sum = 0;
+    for (int64_t k = 0; k < g.k; ++k)
+      sum += galvan::Acc<T>(g.transpose_a ? g.a[k * g.lda + i] : g.a[i * g.lda + k]);
+    sums[i] = T(sum);
+  }
+}
+
+template <class T>
+void run(Operation operation, const galvan::Gemm<T, T>& g, const Extra<T>& extra, void* workspace,
+         size_t workspace_bytes) {
   operation.name = "cublasLtMatmul";
   std::vector<Rows> reads, writes;
   add_rows(reads, g.a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.lda, g.batch,
@@ -125,16 +210,26 @@ void run(Operation operation, const galvan::Gemm<T, T>& g, void* workspace, size
   add_rows(writes, g.c, g.m, g.n, g.ldc, g.batch, g.batch_stride_c);
   if (g.accumulate) reads.insert(reads.end(), writes.begin(), writes.end());
   if (workspace_bytes > 0) writes.push_back({workspace, workspace_bytes, 1, 0});
+  const bool forward = extra.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+  if (has_aux(extra.epilogue))
+    add_rows(forward ? writes : reads, extra.aux, g.m, g.n, extra.aux_leading, 1, 0);
+  if (has_sums(extra.epilogue)) {
+    const int64_t length = extra.epilogue == CUBLASLT_EPILOGUE_BGRADB ? g.m : g.n;
+    add_rows(writes, extra.vector, 1, length, length, 1, 0);
+  }
   galvan::sim::call_library(operation, reads, writes);
+  if constexpr (!std::is_same_v<T, double>)
+    if (has_aux(extra.epilogue)) return multiply_with_aux(g, extra);
   galvan::gemm(g);
+  if (extra.epilogue == CUBLASLT_EPILOGUE_BGRADB) sum_rows(g, extra.vector);
   if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
 }
 
 template <class T>
-cublasStatus_t enqueue(const galvan::Gemm<T, T>& g, void* workspace, size_t workspace_bytes,
-                       cudaStream_t stream) {
+cublasStatus_t enqueue(const galvan::Gemm<T, T>& g, const Extra<T>& extra, void* workspace,
+                       size_t workspace_bytes, cudaStream_t stream) {
   const cudaError_t error = galvan::sim::enqueue(
-      stream, [=](const Operation& operation) { run(operation, g, workspace, workspace_bytes); });
+      stream, [=](const Operation& operation) { run(operation, g, extra, workspace, workspace_bytes); });
   return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
@@ -210,7 +305,11 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t operation,
     case CUBLASLT_MATMUL_DESC_EPILOGUE:
       return read(operation->epilogue, value, bytes);
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
-      return read(operation->bias, value, bytes);
+      return read(operation->vector, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+      return read(operation->aux, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+      return read(operation->aux_leading, value, bytes);
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -258,11 +357,10 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   Algorithm algorithm{.alignment_a = preference->alignment_a,
                       .alignment_b = preference->alignment_b,
                       .alignment_d = std::min(preference->alignment_c, preference->alignment_d),
-                      .alignment_bias = 1,
+                      .alignment_vector = alignment_of(operation->vector),
+                      .alignment_aux = alignment_of(operation->aux),
                       .splits = 1,
                       .workspace_bytes = 0};
-  while (algorithm.alignment_bias < 256 && is_aligned(operation->bias, 2 * algorithm.alignment_bias))
-    algorithm.alignment_bias *= 2;
   const int64_t k = operation->transpose_a == CUBLAS_OP_T ? a->rows : a->columns;
   const uint64_t halves =
       2 * static_cast<uint64_t>(d->rows * d->columns * d->batch) * size_of(operation->scale);
@@ -308,16 +406,19 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
     return operation->scale == CUDA_R_64F ? *static_cast<const double*>(value)
                                           : double{*static_cast<const float*>(value)};
   };
-  if (scale(alpha) != 1 || (scale(beta) != 0 && scale(beta) != 1) || c != d)
+  if (scale(alpha) != 1 || (scale(beta) != 0 && scale(beta) != 1) || c != d ||
+      (scale(beta) != 0 && has_aux(operation->epilogue)))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   Algorithm algorithm;
   std::memcpy(&algorithm, algo, sizeof algorithm);
   if (!is_aligned(a, algorithm.alignment_a) || !is_aligned(b, algorithm.alignment_b) ||
-      !is_aligned(d, algorithm.alignment_d) || !is_aligned(operation->bias, algorithm.alignment_bias) ||
-      workspace_bytes < algorithm.workspace_bytes)
+      !is_aligned(d, algorithm.alignment_d) || !is_aligned(operation->vector, algorithm.alignment_vector) ||
+      !is_aligned(operation->aux, algorithm.alignment_aux) || workspace_bytes < algorithm.workspace_bytes)
     return CUBLAS_STATUS_INVALID_VALUE;
   const auto start = [&]<class T>(T) {
     return enqueue(product_of<T>(*operation, a, *a_layout, b, *b_layout, d, *d_layout, scale(beta) == 1),
+                   Extra<T>{operation->epilogue, static_cast<T*>(operation->vector),
+                            static_cast<T*>(operation->aux), operation->aux_leading},
                    workspace, algorithm.workspace_bytes, stream);
   };
   if (d_layout->type == CUDA_R_64F) return start(double{});

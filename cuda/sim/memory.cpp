@@ -102,6 +102,14 @@ void free_pinned(void* pointer) {
   std::free(pointer);
 }
 
+bool is_pinned(const void* address) {
+  const std::lock_guard lock(memory().mutex);
+  auto block = memory().pinned.upper_bound(const_cast<void*>(address));
+  if (block == memory().pinned.begin()) return false;
+  --block;
+  return address < static_cast<char*>(block->first) + block->second.bytes;
+}
+
 std::string unfreed_memory() {
   const std::lock_guard lock(memory().mutex);
   std::string lines;

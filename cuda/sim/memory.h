@@ -18,6 +18,7 @@ size_t device_bytes_in_use();
 // Pinned memory of the host, likewise.
 void* allocate_pinned(size_t bytes, const void* code);
 void free_pinned(void* pointer);
+bool is_pinned(const void* address);
 
 // A line for each block of either that has not been freed: "... asked for at tests/sim/block.cpp:42 ...".
 std::string unfreed_memory();

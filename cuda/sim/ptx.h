@@ -96,6 +96,15 @@ void cp_async_wait(const Place& where = Place::current()) {
   sim::Block::current()->async_wait(kLeft, where);
 }
 
+__forceinline__ unsigned draw_ticket(unsigned* counter, unsigned highest) {
+  sim::ticket_access(counter);
+  unsigned ticket = __atomic_load_n(counter, __ATOMIC_RELAXED);
+  while (!__atomic_compare_exchange_n(counter, &ticket, ticket >= highest ? 0 : ticket + 1, false,
+                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+  }
+  return ticket;
+}
+
 __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const bfloat16* row,
                                  const Place& where = Place::current()) {
   sim::ldmatrix<false>("ldmatrix", r, row, where);

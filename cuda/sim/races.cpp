@@ -18,7 +18,25 @@ uint32_t Races::begin(const Operation& operation) {
   seen_.push_back({operation.name, operation.grid, operation.block, operation.stream, operation.position});
   after_ = operation.after ? *operation.after : Clock();
   known_ordered_ = 0;
+  draws_.clear();
   return static_cast<uint32_t>(seen_.size());
+}
+
+void Races::draw_ticket(const void* counter, uint32_t block, uint32_t block_epoch) {
+  draws_.push_back({counter, block, block_epoch});
+}
+
+bool Races::ordered_by_tickets(const Record& before, const Record& now) const {
+  for (size_t later = draws_.size(); later-- > 0;) {
+    const Draw& mine = draws_[later];
+    if (mine.block != now.block || mine.epoch >= now.block_epoch) continue;
+    for (size_t earlier = 0; earlier < later; ++earlier) {
+      const Draw& other = draws_[earlier];
+      if (other.counter == mine.counter && other.block == before.block && before.block_epoch < other.epoch)
+        return true;
+    }
+  }
+  return false;
 }
 
 bool Races::ordered(const Record& before, const Record& now) const {
@@ -31,7 +49,7 @@ bool Races::ordered(const Record& before, const Record& now) const {
     known_ordered_ = before.operation;
     return true;
   }
-  if (before.block != now.block) return false;
+  if (before.block != now.block) return ordered_by_tickets(before, now);
   if (before.block_epoch != now.block_epoch) return true;
   if (before.several) return false;
   return before.thread == now.thread || (same_warp(before, now) && before.warp_epoch != now.warp_epoch);

@@ -21,15 +21,22 @@
 
 using galvan::concat;
 using galvan::sim::Clock;
+using galvan::sim::is_device_address;
+using galvan::sim::is_pinned;
 using galvan::sim::Operation;
 using galvan::sim::watching;
 using Work = std::function<void(const Operation&)>;
 
+struct CUgraphNode_st {
+  cudaGraphNodeType type;
+  const char* kernel;  // of a launch; null: a library's
+  Work work;
+};
 struct CUgraph_st {
-  std::vector<Work> nodes;
+  std::vector<CUgraphNode_st> nodes;
 };
 struct CUgraphExec_st {
-  std::vector<Work> nodes;
+  std::vector<CUgraphNode_st> nodes;
 };
 struct CUstream_st {
   struct Queued {
@@ -93,11 +100,11 @@ void drain(cudaStream_t stream, uint64_t position) {
   }
 }
 
-cudaError_t append(cudaStream_t stream, Work work) {
+cudaError_t append(cudaStream_t stream, cudaGraphNodeType type, Work work, const char* kernel = nullptr) {
   if (!stream)
     return set(cudaErrorInvalidResourceHandle);  // the default stream would wait for all the others
   if (stream->capture) {
-    stream->capture->nodes.push_back(std::move(work));
+    stream->capture->nodes.push_back({type, kernel, std::move(work)});
   } else {
     join(stream->after, host_after);
     stream->queue.push_back({std::move(work), std::make_shared<Clock>(stream->after)});
@@ -144,7 +151,7 @@ cudaError_t run_at_once(const Work& work) {
 // Copies and fills of the card's memory are checked like a kernel's accesses.
 void check_range(const char* what, const void* address, size_t bytes) {
   std::string where;
-  if (galvan::sim::is_device_address(address) && !galvan::sim::is_device_range(address, bytes, &where))
+  if (is_device_address(address) && !galvan::sim::is_device_range(address, bytes, &where))
     galvan::fail(what, " of ", bytes, " bytes: ", where);
 }
 
@@ -154,6 +161,14 @@ void copy_bytes(Operation operation, void* to, const void* from, size_t bytes) {
   operation.name = "cudaMemcpy";
   if (watching()) watching()->copy(operation, to, from, bytes);
   std::memcpy(to, from, bytes);
+}
+
+// What the host's pinned memory was when a copy was asked for, and is when it happens.
+void check_unchanged(const char* memory, const std::vector<char>& before) {
+  const auto [now, then] = std::mismatch(memory, memory + before.size(), before.begin());
+  if (then != before.end())
+    galvan::fail("cudaMemcpy: byte ", then - before.begin(),
+                 " of the pinned memory that it reads has been written since the copy was asked for");
 }
 
 void fill_bytes(Operation operation, void* to, int value, size_t bytes) {
@@ -184,7 +199,7 @@ void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> bo
   const uint64_t blocks = uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   Launch watched = launch;
   watched.watch = watching();
-  append(stream, [launch = watched, blocks, body = std::move(body)](Operation operation) {
+  const auto work = [launch = watched, blocks, body = std::move(body)](Operation operation) {
     const auto run_block = [&](int64_t block) {
       thread_local Block engine;
       const unsigned b = static_cast<unsigned>(block), x = launch.grid.x, y = launch.grid.y;
@@ -197,12 +212,13 @@ void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> bo
     launch.watch->launch(operation, [&] {
       for (const int block : turns(static_cast<int>(blocks))) run_block(block);
     });
-  });
+  };
+  append(stream, cudaGraphNodeTypeKernel, work, launch.kernel);
 }
 
 cudaError_t enqueue(cudaStream_t stream, std::function<void(const Operation&)> work) {
   const std::lock_guard lock(the_lock);
-  return append(stream, std::move(work));
+  return append(stream, cudaGraphNodeTypeKernel, std::move(work));
 }
 
 std::string take_error() {
@@ -225,6 +241,8 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidConfiguration";
     case cudaErrorInsufficientDriver:
       return "cudaErrorInsufficientDriver";
+    case cudaErrorInvalidDeviceFunction:
+      return "cudaErrorInvalidDeviceFunction";
     case cudaErrorNoDevice:
       return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice:
@@ -369,16 +387,33 @@ cudaError_t cudaFreeHost(void* pointer) {
   galvan::sim::free_pinned(pointer);
   return cudaSuccess;
 }
+// From and to pinned memory it happens as late as anything else, between the card and the host's other memory so that
+// the host may go on with that at once: what it reads is taken now, what it writes is waited for.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  return append(stream, [=](const Operation& operation) { copy_bytes(operation, to, from, bytes); });
+  const auto copy = [=](const Operation& operation) { copy_bytes(operation, to, from, bytes); };
+  if (!stream || stream->capture) return append(stream, cudaGraphNodeTypeMemcpy, copy);
+  if (is_device_address(from)) {
+    if (is_pinned(to) && watching()) std::memset(to, 0xff, bytes);  // nothing to rely on meanwhile
+    const cudaError_t error = append(stream, cudaGraphNodeTypeMemcpy, copy);
+    if (!is_device_address(to) && !is_pinned(to)) wait(stream);
+    return error == cudaSuccess ? state() : error;
+  }
+  if (is_pinned(from) && !watching()) return append(stream, cudaGraphNodeTypeMemcpy, copy);
+  const char* const begin = static_cast<const char*>(from);
+  const auto taken = std::make_shared<const std::vector<char>>(begin, begin + bytes);
+  return append(stream, cudaGraphNodeTypeMemcpy, [=, pinned = is_pinned(from)](const Operation& operation) {
+    if (pinned) check_unchanged(begin, *taken);
+    copy_bytes(operation, to, taken->data(), bytes);
+  });
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
   return run_at_once([=](const Operation& operation) { copy_bytes(operation, to, from, bytes); });
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  return append(stream, [=](const Operation& operation) { fill_bytes(operation, to, value, bytes); });
+  return append(stream, cudaGraphNodeTypeMemset,
+                [=](const Operation& operation) { fill_bytes(operation, to, value, bytes); });
 }
 cudaError_t cudaMemset(void* to, int value, size_t bytes) {
   return run_at_once([=](const Operation& operation) { fill_bytes(operation, to, value, bytes); });
@@ -424,9 +459,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   const std::lock_guard lock(the_lock);
   if (!event->stream) return cudaSuccess;
   if (!stream->capture) join(stream->after, event->after);
-  return append(stream, [other = event->stream, position = event->position](const Operation&) {
-    drain(other, position);
-  });
+  return append(
+      stream, cudaGraphNodeTypeWaitEvent,
+      [other = event->stream, position = event->position](const Operation&) { drain(other, position); });
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
@@ -440,8 +475,9 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  const cudaError_t error =
-      append(stream, [event](const Operation&) { event->time = std::chrono::steady_clock::now(); });
+  const cudaError_t error = append(stream, cudaGraphNodeTypeEventRecord, [event](const Operation&) {
+    event->time = std::chrono::steady_clock::now();
+  });
   event->stream = stream;
   event->position = stream->appended;
   event->after = stream->after;
@@ -489,14 +525,34 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
   *exec = new CUgraphExec_st{graph->nodes};
   return cudaSuccess;
 }
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
-  *count = graph->nodes.size();
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, size_t* count) {
+  if (!nodes) {
+    *count = graph->nodes.size();
+    return cudaSuccess;
+  }
+  *count = std::min(*count, graph->nodes.size());
+  for (size_t i = 0; i < *count; ++i) nodes[i] = &graph->nodes[i];
+  return cudaSuccess;
+}
+cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, cudaGraphNodeType* type) {
+  *type = node->type;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphKernelNodeGetParams(cudaGraphNode_t node, cudaKernelNodeParams* params) {
+  if (node->type != cudaGraphNodeTypeKernel) return set(cudaErrorInvalidValue);
+  if (!node->kernel) return set(cudaErrorInvalidDeviceFunction);
+  *params = {.func = const_cast<char*>(node->kernel)};  // its name stands for it
+  return cudaSuccess;
+}
+cudaError_t cudaFuncGetName(const char** name, const void* function) {
+  *name = static_cast<const char*>(function);
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
   const std::lock_guard lock(the_lock);
-  for (const Work& node : exec->nodes)
-    if (const cudaError_t error = append(stream, node); error != cudaSuccess) return error;
+  for (const CUgraphNode_st& node : exec->nodes)
+    if (const cudaError_t error = append(stream, node.type, node.work, node.kernel); error != cudaSuccess)
+      return error;
   return state();
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {

@@ -44,4 +44,11 @@ void atomic_access(const void* address, size_t bytes) {
   watching()->access(address, bytes, Access::atomic, __builtin_return_address(0));
 }
 
+void ticket_access(const unsigned* counter) {
+  if (!in_kernel_code) return;
+  const OutsideKernel outside;
+  watching()->access(counter, sizeof *counter, Access::atomic, __builtin_return_address(0));
+  watching()->ticket(counter);
+}
+
 }  // namespace galvan::sim

@@ -55,6 +55,8 @@ class Watch {
   virtual void access(const void* address, size_t bytes, Access kind, const void* code) = 0;
   // What follows is one instruction's access to these bytes, however the compiler cuts it.
   virtual void one_access(const void* address, size_t bytes, const void* code) = 0;
+  // The thread that has its turn draws a ticket (cuda/ptx.h).
+  virtual void ticket(const unsigned* counter) = 0;
   // A copy by cp.async, when it is asked for and when it happens.
   virtual void async_copy_issued(const void* to, const void* from, size_t bytes, size_t bytes_read,
                                  const void* code) = 0;
@@ -110,5 +112,7 @@ void call_library(const Operation& operation, const std::vector<Rows>& reads,
 void one_access(const void* address, size_t bytes);
 // A kernel's atomic operation on `bytes` bytes, before it happens.
 void atomic_access(const void* address, size_t bytes);
+// Likewise, of one that orders blocks: draw_ticket (cuda/ptx.h).
+void ticket_access(const unsigned* counter);
 
 }  // namespace galvan::sim

@@ -289,6 +289,50 @@ TEST_CASE("a leaf's gradient lives in its buffer") {
   CHECK(buffer.to_vector() == Values{7, 7});
 }
 
+TEST_CASE("an op adds to what its backward's pass has put into a leaf's buffer, and to nothing else") {
+  const Tensor w = leaf({2, 3});
+  const Tensor buffer = Tensor::full({2}, 99.0, {.dtype = DType::f64});
+  w.impl()->grad_buffer = buffer;
+  int added = 0;
+  const auto lends = [&](const Tensor& in) {
+    return custom("lends", in, [](const Tensor& dy, Needs needs) -> Grads {
+      const Tensor place = needs.grad_buffer(0);
+      if (!place.defined()) return {mul(dy, 1.0)};
+      place.copy_(dy);
+      return {place};
+    });
+  };
+  const auto adds = [&](const Tensor& in) {
+    return custom("adds", in, [&](const Tensor& dy, Needs needs) -> Grads {
+      const Tensor place = needs.grad_sum(0);
+      if (!place.defined()) return {mul(dy, 10.0)};
+      ++added;
+      place.copy_(add(place, mul(dy, 10.0)));
+      return {place};
+    });
+  };
+  const auto run = [&](const auto& first, const auto& last) {  // the last op's backward comes first
+    const Tensor a = first(w);
+    sum(add(a, last(w))).backward();
+  };
+  run(adds, lends);
+  CHECK(added == 1);
+  CHECK(grad_of(w) == Values{11, 11});
+  CHECK(w.grad().impl() == buffer.impl());
+  run(adds, lends);  // the buffer holds an earlier pass's gradient: it is not lent, and the engine adds
+  CHECK(added == 1);
+  CHECK(grad_of(w) == Values{22, 22});
+  w.set_grad(Tensor());
+  run(lends, adds);  // nothing is there yet
+  CHECK(added == 1);
+  CHECK(grad_of(w) == Values{11, 11});
+  w.set_grad(Tensor());
+  const Tensor a = adds(w);
+  const Grads grads = grad(std::vector{sum(add(a, lends(w)))}, std::vector{w});  // writes to no leaf
+  CHECK(added == 1);
+  CHECK(grads[0].to_vector() == Values{11, 11});
+}
+
 TEST_CASE("a gradient that fails half-way leaves the graph and the buffers usable") {
   const Tensor x = leaf({1, 2});
   x.impl()->grad_buffer = Tensor::zeros({2}, {.dtype = DType::f64});

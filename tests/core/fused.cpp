@@ -69,6 +69,36 @@ TEST_CASE("a bias's gradient goes straight to its place, in the same bits on any
   set_threads(before);
 }
 
+TEST_CASE("a tied head's gradient and the embedding's meet in the table's place") {
+  const auto gradient = [](bool with_place) {
+    const Tensor table = Tensor::normal({19, 8}, {.seed = 1}).set_requires_grad(),
+                 positions = Tensor::normal({6, 8}, {.seed = 2}).set_requires_grad();
+    const Tensor tokens = Tensor::from(golden_integers(2 * 5, 3, 19), {2, 5});
+    if (with_place) {
+      table.impl()->grad_buffer = Tensor::full({19, 8}, 77);
+      positions.impl()->grad_buffer = Tensor::full({6, 8}, 77);
+    }
+    sum(linear(embedding_at(table, positions, tokens), table) * 0.25).backward();
+    if (with_place) CHECK(table.grad().impl() == table.impl()->grad_buffer.impl());
+    return std::vector{table.grad().to_vector(), positions.grad().to_vector()};
+  };
+  CHECK(gradient(true) == gradient(false));
+}
+
+TEST_CASE("gelu_mlp says what is wrong with its input") {
+  const Tensor x = Tensor::ones({2, 3}), up = Tensor::ones({5, 3}), up_bias = Tensor::ones({5}),
+               down = Tensor::ones({4, 5}), down_bias = Tensor::ones({4});
+  CHECK_NOTHROW(gelu_mlp(x, up, up_bias, down, down_bias));
+  CHECK_THROWS_WITH_AS(gelu_mlp(x, down, up_bias, down, down_bias),
+                       "gelu_mlp: inner dimensions differ, [2, 3] @ [4, 5] transposed @ [4, 5] transposed",
+                       Error);
+  CHECK_THROWS_WITH_AS(gelu_mlp(x, up, down_bias, down, down_bias),
+                       "gelu_mlp: biases [4] and [4] do not fit weights [5, 3] and [4, 5]", Error);
+  CHECK_THROWS_WITH_AS(gelu_mlp(x, up_bias, up_bias, down, down_bias),
+                       "gelu_mlp: weights must be [out, in], got [5] and [4, 5]", Error);
+  CHECK_THROWS_WITH_AS(gelu_mlp(x, up, {}, down, down_bias), "gelu_mlp: got an undefined tensor", Error);
+}
+
 TEST_CASE("fused ops say what is wrong with their input") {
   const Tensor x = Tensor::ones({2, 3});
   CHECK_THROWS_WITH_AS(bias_gelu(x, Tensor::ones({2})),

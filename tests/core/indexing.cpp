@@ -48,6 +48,14 @@ TEST_CASE("indexing and joining refuse what does not fit") {
   CHECK_THROWS_WITH_AS(embedding(weight, Tensor::zeros({2})), "embedding: index must be i32, not f32", Error);
   CHECK_THROWS_WITH_AS(embedding(Tensor::zeros({3}), Tensor::arange(2)),
                        "embedding: weight must be [V, C], got [3]", Error);
+  const Tensor places = Tensor::zeros({4, 3}), at = Tensor::zeros({2, 3}, {.dtype = DType::i32});
+  CHECK_THROWS_WITH_AS(embedding_at(weight, places, at, 2), "embedding_at: positions 2 to 5 of 4", Error);
+  CHECK_THROWS_WITH_AS(embedding_at(weight, Tensor::zeros({4, 2}), at),
+                       "embedding_at: weight and positions must be [.., C], got [65, 3] and [4, 2]", Error);
+  CHECK_THROWS_WITH_AS(embedding_at(weight, places, Tensor::arange(3)),
+                       "embedding_at: indices must be [B, T], got [3]", Error);
+  CHECK_THROWS_WITH_AS(embedding_at(weight, places, Tensor::full({1, 2}, 65, {.dtype = DType::i32})),
+                       "embedding_at: index 65 at position 0 is out of range for 65 rows", Error);
   CHECK_THROWS_WITH_AS(index_select(weight, 1, Tensor::from(std::vector<int32_t>{1, 3}, {2})),
                        "index_select: index 3 at position 1 is out of range for 3 rows", Error);
   CHECK_THROWS_WITH_AS(index_select(weight, 2, Tensor::arange(2)),

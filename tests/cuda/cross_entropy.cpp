@@ -55,13 +55,20 @@ void check_cross_entropy(std::vector<T> values, int64_t rows, int64_t classes, d
   backward(cuda);
   dlogits.check(tolerance<T>(1));
 
-  // Both at once: first beside the logits, then in their place.
+  // Both at once: with one weight for all rows, first 1 / R, then beside the logits, then in their place.
   if (rows == 0) return;
   Both<A> one_weight(std::vector<A>{A(0.25)}), again(rows);
   const auto both = [&](auto on, bool in_place) {
     cross_entropy_both<T>(on, rows_on(on), logits.on(on), one_weight.on(on), again.on(on),
                           in_place ? logits.on(on) : dlogits.on(on));
   };
+  Both<A> losses_of_both(rows);
+  const auto mean_of_all = [&](auto on) {
+    cross_entropy_both<T>(on, rows_on(on), logits.on(on), nullptr, losses_of_both.on(on), dlogits.on(on));
+  };
+  mean_of_all(Cpu{});
+  mean_of_all(cuda);
+  dlogits.check(tolerance<T>(classes));
   both(Cpu{}, false);
   both(cuda, false);
   dlogits.check(tolerance<T>(classes));

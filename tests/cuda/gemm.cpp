@@ -141,6 +141,94 @@ TEST_CASE_TEMPLATE("gemm of nothing", T, float, double, bfloat16) {
   }
 }
 
+// The products that do more: with cublasLt's epilogues where it has them (float and bfloat16, n a multiple of 8).
+TEST_CASE_TEMPLATE("gemm_gelu, its backward and gemm_column_sums equal the CPU's", T, float, double,
+                   bfloat16) {
+  const Stream stream;
+  const Cuda cuda{stream};
+  for (const int64_t m : {0, 1, 33, 70}) {
+    for (const int64_t n : {1, 8, 40, 65}) {
+      for (const int64_t k : {1, 24, 300}) {
+        CAPTURE(m);
+        CAPTURE(n);
+        CAPTURE(k);
+        Both<T> x(random_values<T>(m * k, "x", -0.2, 0.2)), w(random_values<T>(n * k, "w")),
+            bias(random_values<T>(n, "bias")), h(m * n), kept(m * n);
+        const auto forward = [&](auto on) {
+          gemm_gelu(on,
+                    Gemm<T, T>{.m = m,
+                               .n = n,
+                               .k = k,
+                               .a = x.on(on),
+                               .lda = k,
+                               .b = w.on(on),
+                               .ldb = k,
+                               .transpose_b = true,
+                               .c = h.on(on),
+                               .ldc = n,
+                               .bias = bias.on(on)},
+                    kept.on(on));
+        };
+        forward(Cpu{});
+        forward(cuda);
+        // A sum kept in T is rounded before it goes on, on one device and not on the other.
+        h.check(4 * tolerance<T>(k + 2));
+
+        // dz = (dy down) gelu'(z), with x for dy and w^T for down.
+        Both<T> dz(m * n), dbias(n);
+        Both<Acc<T>> partial(row_blocks(m) * n);
+        for (const bool wants_dbias : {true, false}) {
+          const auto backward = [&](auto on) {
+            gemm_gelu_backward(on,
+                               Gemm<T, T>{.m = m,
+                                          .n = n,
+                                          .k = k,
+                                          .a = x.on(on),
+                                          .lda = k,
+                                          .b = w.on(on),
+                                          .ldb = k,
+                                          .transpose_b = true,
+                                          .c = dz.on(on),
+                                          .ldc = n},
+                               bias.on(on), kept.on(on), dbias.on(on, wants_dbias), partial.on(on));
+          };
+          backward(Cpu{});
+          backward(cuda);
+          dz.check(4 * tolerance<T>(k + 2));
+          dbias.check(4 * tolerance<T>(m + k));
+        }
+
+        // dw = h^T x and the sums of h's columns.
+        Both<T> h_of_both(h.host), dw(n * k), sums(n);
+        const auto weight = [&](auto on) {
+          gemm_column_sums(on,
+                           Gemm<T, T>{.m = n,
+                                      .n = k,
+                                      .k = m,
+                                      .a = h_of_both.on(on),
+                                      .lda = n,
+                                      .transpose_a = true,
+                                      .b = x.on(on),
+                                      .ldb = k,
+                                      .c = dw.on(on),
+                                      .ldc = k},
+                           sums.on(on));
+        };
+        weight(Cpu{});
+        weight(cuda);
+        dw.check(tolerance<T>(m + 2));
+        sums.check(tolerance<T>(m + 2));
+      }
+    }
+  }
+  const bool has_epilogues = !std::is_same_v<T, double>;
+  const std::string size = concat(dtype_of<T>, " 33x40x24 lda 24 ldb 24 transposed ldc 40");
+  CHECK(is_listed(size + " bias gelu aligned") == has_epilogues);
+  CHECK(is_listed(size + " gelu' sums aligned") == has_epilogues);
+  CHECK(is_listed(size + " gelu' aligned") == has_epilogues);
+  CHECK_FALSE(is_listed(concat(dtype_of<T>, " 33x65x24 lda 24 ldb 24 transposed ldc 65 bias gelu")));
+}
+
 TEST_CASE("gemm sees that an address is less aligned than one before") {
   const Stream stream;
   const Both<float> x(random_values<float>(64 * 64 + 1, "x")), w(random_values<float>(64 * 64 + 1, "w"));
@@ -193,8 +281,8 @@ TEST_CASE("A stream's first product cannot be captured") {
   GALVAN_CUDA_CALL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
   CHECK_THROWS_WITH_AS(
       gemm(Cuda{stream}, dense_product(x.data(), x.data(), y.data(), 2, 2, 2)),
-      "cuda: a stream's first matrix product allocates memory, so it cannot be captured: run "
-      "the work once before",
+      "cuda: a stream's first matrix product or sum over blocks allocates memory, so it cannot be captured: "
+      "run the work once before",
       Error);
   cudaGraph_t graph = nullptr;
   GALVAN_CUDA_CALL(cudaStreamEndCapture(stream, &graph));

@@ -31,6 +31,13 @@ Outputs packed_rope_twin(Inputs in, const Attributes& a) {
   return only(cat({turned, heads.slice(1, H + G, H + 2 * G)}, 1).transpose(1, 2).reshape(in[0].shape()));
 }
 
+OpCase embedding_case(const char* name, int64_t V, int64_t places, int64_t C, const Shape& indices,
+                      int64_t first) {
+  return {name,
+          {{.shape = {V, C}}, {.shape = {places, C}}, {.shape = indices, .dtype = DType::i32, .below = V}},
+          {{"first", first}}};
+}
+
 }  // namespace
 
 std::vector<OpRow> indexing_rows() {
@@ -40,6 +47,20 @@ std::vector<OpRow> indexing_rows() {
        .call = [](Inputs in, const Attributes&) { return only(embedding(in[0], in[1])); },
        .length = picks,
        .bench = {"characters", {{.shape = {65, 384}}, {.shape = {2048}, .dtype = DType::i32, .below = 65}}}},
+      {.name = "embedding_at",
+       .op = "embedding_at",
+       .call = [](Inputs in,
+                  const Attributes& a) { return only(embedding_at(in[0], in[1], in[2], a.at("first"))); },
+       .length = [](Inputs in, const Attributes&) { return in[2].numel(); },
+       .twin =
+           [](Inputs in, const Attributes& a) {
+             const int64_t first = a.at("first");
+             return only(add(embedding(in[0], in[2]), in[1].slice(0, first, first + in[2].size(1))));
+           },
+       .cases = {embedding_case("all positions", 5, 3, 4, {2, 3}, 0),
+                 embedding_case("some positions", 7, 9, 33, {3, 5}, 2),
+                 embedding_case("whole packs", 65, 16, 16, {4, 16}, 0)},
+       .bench = embedding_case("characters", 65, 256, 384, {8, 256}, 0)},
       {.name = "gather",
        .op = "gather",
        .call = [](Inputs in, const Attributes& a) { return only(gather(in[0], a.at("dim"), in[1])); },

@@ -26,6 +26,16 @@ Outputs packed_twin(Inputs in, const Attributes& a) {
   return only(attention(q, k, v).transpose(1, 2).reshape({in[0].size(0), in[0].size(1), H * D}));
 }
 
+// x of this shape through a hidden layer to so many outputs.
+OpCase mlp_case(const char* name, const Shape& x, int64_t hidden, int64_t outputs) {
+  return {name,
+          {{.shape = x},
+           {.shape = {hidden, x.back()}},
+           {.shape = {hidden}},
+           {.shape = {outputs, hidden}, .scale = 0.5},
+           {.shape = {outputs}}}};
+}
+
 }  // namespace
 
 std::vector<OpRow> product_rows() {
@@ -46,6 +56,25 @@ std::vector<OpRow> product_rows() {
        .bench = {"up", {{.shape = {2048, 384}}, {.shape = {1536, 384}}, {.shape = {1536}}}},
        .flops = [](Inputs in,
                    const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(-1)); }},
+      {.name = "gelu_mlp",
+       .op = "gelu_mlp",
+       .call = [](Inputs in, const Attributes&) { return only(gelu_mlp(in[0], in[1], in[2], in[3], in[4])); },
+       .length =
+           [](Inputs in, const Attributes&) {
+             return 4 * (in[1].size(0) + in[1].size(1) + in[3].size(0)) + in[0].numel() / in[0].size(-1);
+           },
+       .twin =
+           [](Inputs in, const Attributes&) {
+             return only(linear(gelu(linear(in[0], in[1], in[2])), in[3], in[4]));
+           },
+       .cases = {mlp_case("3x5 by 7", {3, 5}, 7, 4), mlp_case("2x9x16 by 64", {2, 9, 16}, 64, 16),
+                 mlp_case("1x1 by 8", {1, 1}, 8, 1), mlp_case("33x24 by 40", {33, 24}, 40, 3)},
+       .bench = mlp_case("shakespeare-char", {2048, 384}, 1536, 384),
+       .flops =
+           [](Inputs in, const Outputs&) {
+             return 2.0 * double(in[0].numel()) * double(in[1].size(0)) +
+                    2.0 * double(in[0].numel() / in[0].size(-1)) * double(in[3].numel());
+           }},
       {.name = "attention",
        .op = "attention",
        .call = [](Inputs in,

@@ -80,6 +80,38 @@ std::vector<OpRow> row_rows() {
        .bench = {"add_layer_norm",
                  {{.shape = kBench}, {.shape = kBench}, {.shape = {384}}, {.shape = {384}}}},
        .flops = [](Inputs in, const Outputs&) { return flops_of(9, in); }},
+      {.name = "keep_layer_norm",
+       .op = "keep_layer_norm",
+       .call =
+           [](Inputs in, const Attributes&) {
+             const AddNorm y = keep_layer_norm(in[0], in[1], in[2]);
+             return Outputs{y.sum, y.normed};
+           },
+       .length = norm_length,
+       .twin =
+           [](Inputs in, const Attributes&) {
+             return Outputs{mul(in[0], 1.0), layer_norm(in[0], in[1], in[2])};
+           },
+       .cases = {{"3x5", {{.shape = {3, 5}}, {.shape = {5}}, {.shape = {5}}}},
+                 {"2x3x33", {{.shape = {2, 3, 33}}, {.shape = {33}}, {.shape = {33}}}}},
+       .bench = {"keep_layer_norm", {{.shape = kBench}, {.shape = {384}}, {.shape = {384}}}},
+       .flops = [](Inputs in, const Outputs&) { return flops_of(8, in); }},
+      {.name = "keep_rms_norm",
+       .op = "keep_rms_norm",
+       .call =
+           [](Inputs in, const Attributes&) {
+             const AddNorm y = keep_rms_norm(in[0], in[1]);
+             return Outputs{y.sum, y.normed};
+           },
+       .length = norm_length,
+       .twin =
+           [](Inputs in, const Attributes&) {
+             return Outputs{mul(in[0], 1.0), rms_norm(in[0], in[1])};
+           },
+       .cases = {{"3x5", {{.shape = {3, 5}}, {.shape = {5}}}},
+                 {"2x3x33", {{.shape = {2, 3, 33}}, {.shape = {33}}}}},
+       .bench = {"keep_rms_norm", {{.shape = kBench}, {.shape = {384}}}},
+       .flops = [](Inputs in, const Outputs&) { return flops_of(4, in); }},
       {.name = "add_rms_norm",
        .op = "add_rms_norm",
        .call =

@@ -20,7 +20,7 @@ Traffic forward(const std::string& what, bool bf16, int64_t Tq, int64_t Tk, int6
           2 * queries + 2 * keys + lse, 2 * queries + 2 * keys * H / G * tiles + lse};
 }
 
-// The two launches of a backward. dQ: q, k, v, y, dy and lse to dq, with k and v for every kM queries, and rows of dy
+// A backward, of two launches or, in bf16, of one. dQ: q, k, v, y, dy and lse to dq, with k and v for every kM queries, and rows of dy
 // for delta once more. dK and dV: q, k, v, y, dy and lse to dk and dv, q, dy and y for every kM keys; without the
 // products' tiles in bfloat16 delta reads dy once more.
 Traffic backward(const std::string& what, bool bf16, int64_t Tq, int64_t Tk, int64_t kM) {
@@ -28,13 +28,15 @@ Traffic backward(const std::string& what, bool bf16, int64_t Tq, int64_t Tk, int
   const int64_t query_tiles = (Tq + kM - 1) / kM, key_tiles = (Tk + kM - 1) / kM, lse = B * H * Tq * 4;
   const int64_t of_dq = 5 * queries + 2 * keys * H / G * query_tiles + lse;
   const int64_t of_dk = 4 * keys + ((bf16 ? 3 : 4) * queries + lse) * key_tiles;
-  return {what,
-          [=](Card& card) {
-            const AttentionSizes sizes{B, H, G, Tq, Tk, D};
-            bf16 ? AttentionCase<bfloat16>(card, sizes).backward(card.on())
-                 : AttentionCase<float>(card, sizes).backward(card.on());
-          },
-          (4 * queries + 2 * keys + lse) + (3 * queries + 4 * keys + lse), of_dq + of_dk};
+  return {
+      what,
+      [=](Card& card) {
+        const AttentionSizes sizes{B, H, G, Tq, Tk, D};
+        bf16 ? AttentionCase<bfloat16>(card, sizes).backward(card.on())
+             : AttentionCase<float>(card, sizes).backward(card.on());
+      },
+      bf16 ? 4 * queries + 4 * keys + lse : (4 * queries + 2 * keys + lse) + (3 * queries + 4 * keys + lse),
+      of_dq + of_dk};
 }
 
 }  // namespace
@@ -54,8 +56,9 @@ std::vector<Statement> attention_statements() {
        "are never stored",
        {forward("bf16", true, 128, 192, 64)}},
       {"flash_backward.cu",
-       "two launches: q, k, v, y, dy, lse and dq once; then the same and dk, dv. Asked for, from L2: k and v "
-       "by every 64 queries of a head, and dy twice; then q, y, dy and lse by every 64 keys",
+       "q, k, v, y, dy, lse, dq, dk and dv once. Asked for, from L2, for dQ: k and v by every 64 queries of "
+       "a "
+       "head, and dy twice; for dK and dV: q, y, dy and lse by every 64 keys",
        {backward("bf16", true, 192, 128, 64)}},
   };
 }

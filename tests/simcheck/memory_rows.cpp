@@ -58,6 +58,27 @@ Traffic norm_backward_of(const std::string& what, bool dsum, bool columns, int64
           distinct * C * 4, asked * C * 4};
 }
 
+// All of them in one launch, of one block, which writes its partial sums and reads them again.
+Traffic norm_backward_at_once() {
+  constexpr int64_t kColumns = 512;
+  return {"all gradients of few columns",
+          [](Card& card) {
+            norm_backward<float>(card.on(), {.dsum = nullptr,
+                                             .dy = card.random<float>(R * kColumns),
+                                             .s = card.random<float>(R * kColumns),
+                                             .weight = card.random<float>(kColumns),
+                                             .mean = card.random<float>(R),
+                                             .rstd = card.random<float>(R),
+                                             .dx = card.zeros<float>(R * kColumns),
+                                             .dweight = card.zeros<float>(kColumns),
+                                             .dbias = card.zeros<float>(kColumns),
+                                             .partial = card.zeros<float>(2 * kColumns),
+                                             .rows = R,
+                                             .columns = kColumns});
+          },
+          (3 * R + 1 + 2 * 2) * kColumns * 4, (9 * R + 2 * 3) * kColumns * 4};
+}
+
 template <class T>
 Traffic cross_entropy_forward_of(const std::string& what, double smoothing, int64_t asked) {
   constexpr int64_t V = 4096;
@@ -93,7 +114,7 @@ Traffic select_backward(const std::string& what, int64_t rows, int64_t picks, in
           [=](Card& card) {
             select_rows_backward<float>(card.on(), card.random<float>(picks * inner),
                                         card.array(every(rows, picks)), card.zeros<float>(rows * inner), 1,
-                                        rows, picks, inner);
+                                        rows, picks, inner, false);
           },
           (picks * inner + rows * inner + picks) * 4,
           (picks * inner + rows * inner + index_readings * picks) * 4};
@@ -155,13 +176,14 @@ std::vector<Statement> row_statements() {
         softmax("log_softmax's gradient", Backward(log_softmax_backward<float>), 3, 4)}},
       {"norm.cu",
        "forward 2 R C sizeof(T) bytes, 4 with a residual; backward 3 R C, 4 with dsum, and 2 more for "
-       "dweight and dbias. Asked for, the rest from L1: forward 6 R C with weight and bias (RMS norm 5), 9 "
-       "with a residual; dx 7, 8 with dsum",
+       "dweight and dbias, but where one launch makes all. Asked for, the rest from L1: forward 6 R C with "
+       "weight and bias (RMS norm 5), 9 with a residual; dx 7, 8 with dsum; dweight and dbias 2",
        {norm_forward_of("layer norm", true, false, 2, 6),
         norm_forward_of("with a residual", true, true, 4, 9), norm_forward_of("RMS norm", false, false, 2, 5),
         norm_backward_of("dx", false, false, 3 * R + 1, 7 * R),
         norm_backward_of("dx with dsum", true, false, 4 * R + 1, 8 * R),
-        norm_backward_of("dweight and dbias", false, true, 2 * R + 2 * 3, 2 * R + 2 * 3)}},
+        norm_backward_of("dweight and dbias", false, true, 2 * R + 2 * 3, 2 * R + 2 * 3),
+        norm_backward_at_once()}},
       {"cross_entropy.cu",
        "R V sizeof(T) bytes forward, 2 backward, 2 for both at once; asked for are 1, 3 and 3, and one more "
        "with smoothing forward or at once, a row's later readings from L2. The total: R (sizeof(A) + 4); the "
@@ -191,10 +213,17 @@ std::vector<Statement> row_statements() {
          },
          3000 * 4, 3000 * 4}}},
       {"index.cu",
-       "select_rows 2 outer picks inner sizeof(T) bytes; its backward reads dy and writes dx once, and reads "
-       "the index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long "
-       "table. gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n",
-       {{"select_rows",
+       "embed B T C sizeof(T) bytes and the rows that it picks, 3 B T C asked for. select_rows 2 outer picks "
+       "inner sizeof(T) bytes; its backward reads dy and writes dx once (adds to it: twice), and reads the "
+       "index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table. "
+       "gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n",
+       {{"embed",
+         [=](Card& card) {
+           embed<float>(card.on(), card.random<float>(n), card.random<float>(10 * 128),
+                        card.array(every(30, 30)), card.zeros<float>(n), 3, 10, 128);
+         },
+         (2 * n + 10 * 128) * 4, 3 * n * 4},
+        {"select_rows",
          [=](Card& card) {
            select_rows<float>(card.on(), card.random<float>(n), card.array(every(30, 30)),
                               card.zeros<float>(n), 1, 30, 30, 128);

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "cuda/ptx.h"
 #include "planted.h"
 
 using namespace galvan;
@@ -84,6 +85,24 @@ __global__ void who_is_first(float* y) {
   next[1 + threadIdx.x] = atomicAdd(next, 1);  // @first
 }
 
+// Every block leaves a number, and the last one adds them up: y[0] counts tickets, y[64] gets the sum.
+enum Ticket { drawn, drawn_early, atomic };
+
+template <Ticket kTicket>
+__global__ void sum_of_blocks(float* y) {
+  GALVAN_SHARED(bool, last);
+  unsigned* const counter = reinterpret_cast<unsigned*>(y);
+  if (kTicket != drawn_early && threadIdx.x == 1) y[1 + blockIdx.x] = 1;  // @left to the last block
+  __syncthreads();  // the block's number is there before a ticket is drawn
+  if (threadIdx.x == 0)
+    last =
+        (kTicket == atomic ? atomicAdd(counter, 1u) : draw_ticket(counter, gridDim.x - 1)) == gridDim.x - 1;
+  if (kTicket == drawn_early && threadIdx.x == 1) y[1 + blockIdx.x] = 1;  // @left too late
+  __syncthreads();                                                        // drawn before all read
+  if (!last || threadIdx.x > 0) return;
+  for (unsigned b = 0; b < gridDim.x; ++b) y[64] += y[1 + b];  // @added up
+}
+
 __global__ void add_one(float* y) { y[threadIdx.x] += 1; }  // @add_one
 __global__ void sum_of_neighbours(const float* x, float* y) {
   y[threadIdx.x] = x[threadIdx.x] + x[threadIdx.x ^ 1];  // @neighbours
@@ -117,6 +136,19 @@ TEST_CASE("a loop's next write overtakes a read") {
                   ": reads 4 bytes of shared memory that block (0,0,0), thread (0,0,0) has written at " +
                   line("total written") + ", and no barrier orders the two");
   check_error(error_of_launch<reuse<true>>(1, 40), "");
+}
+
+TEST_CASE("a ticket orders what blocks did before they drew theirs, an atomic operation does not") {
+  const auto race = [](const std::string& kernel, const std::string& written) {
+    return kernel + ", block (2,0,0), thread (0,0,0) at " + line("added up") +
+           ": reads 4 bytes of global memory that block (0,0,0), thread (1,0,0) has written at " +
+           line(written) + ", and nothing orders the two";
+  };
+  check_error(error_of_launch<sum_of_blocks<drawn>>(3, 32), "");
+  check_error(error_of_launch<sum_of_blocks<drawn_early>>(3, 32),
+              race("sum_of_blocks<drawn_early>", "left too late"));
+  check_error(error_of_launch<sum_of_blocks<atomic>>(3, 32),
+              race("sum_of_blocks<atomic>", "left to the last block"));
 }
 
 TEST_CASE("a shuffle orders no accesses") {

@@ -52,11 +52,18 @@ enum cublasLtMatmulDescAttributes_t {
   CUBLASLT_MATMUL_DESC_TRANSA = 3,        // int32_t, a cublasOperation_t
   CUBLASLT_MATMUL_DESC_TRANSB = 4,        // the same
   CUBLASLT_MATMUL_DESC_EPILOGUE = 7,      // uint32_t
-  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,  // const void*
+  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,  // const void*; of a gradient void*
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER = 11,
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12,  // int64_t, elements: a multiple of 8
 };
+// Vectors and the auxiliary matrix, of D's size, are in D's type.
 enum cublasLtEpilogue_t {
   CUBLASLT_EPILOGUE_DEFAULT = 1,
-  CUBLASLT_EPILOGUE_BIAS = 4,  // a number for each of D's rows, in D's type
+  CUBLASLT_EPILOGUE_BIAS = 4,             // a number for each of D's rows
+  CUBLASLT_EPILOGUE_GELU_AUX_BIAS = 164,  // the sum with the bias to aux, its GELU to D
+  CUBLASLT_EPILOGUE_DGELU = 192,          // times GELU's derivative at aux
+  CUBLASLT_EPILOGUE_DGELU_BGRAD = 208,    // and the sums of D's rows to the vector
+  CUBLASLT_EPILOGUE_BGRADB = 512,         // the sums of op(B)'s columns to the vector
 };
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* operation, cublasComputeType_t compute,
                                         cudaDataType_t scale);
