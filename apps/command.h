@@ -25,6 +25,7 @@ class Command {
 // `program`: how the command was called, for what a run tells to type next.
 std::unique_ptr<Command> make_train_command(const std::string& program);
 std::unique_ptr<Command> make_find_lr_command(const std::string& program);
+std::unique_ptr<Command> make_tune_command(const std::string& program);
 std::unique_ptr<Command> make_sample_command();
 std::unique_ptr<Command> make_eval_command();
 std::unique_ptr<Command> make_schedule_command();

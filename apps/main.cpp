@@ -21,6 +21,7 @@ constexpr const char* kExamples = R"(Examples:
   galvan eval --checkpoint runs/1 --data other.txt
   galvan report runs/1                     write a page of its curves and samples
   galvan find-lr --data input.txt          find the learning rates of a run
+  galvan tune study.toml --out runs/study  search for the best options
   galvan schedule --policy cyclic          draw a learning-rate schedule
 `galvan COMMAND --help` explains a command's options.)";
 
@@ -75,6 +76,7 @@ int run(int argc, char** argv) {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_train_command(argv[0]));
   commands.push_back(make_find_lr_command(argv[0]));
+  commands.push_back(make_tune_command(argv[0]));
   commands.push_back(make_sample_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_schedule_command());

@@ -200,6 +200,17 @@ std::vector<std::string> Settings::apply_file(
   return left_out;
 }
 
+bool Settings::takes(const std::string& name) const {
+  const Entry* entry = find(name);
+  return entry != nullptr && entry->options.in_files;
+}
+
+void Settings::set(const std::string& name, const SettingValue& value, const std::string& where) {
+  const Entry* entry = find(name);
+  check(entry != nullptr, where, ": unknown option '", name, "'");
+  assign(entry->target, entry->options, value, where + ": " + name);
+}
+
 void Settings::apply_command_line() {
   try {
     for (const Entry& entry : entries_)

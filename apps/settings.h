@@ -85,6 +85,14 @@ class Settings {
   std::vector<std::string> apply_file(const std::filesystem::path& path,
                                       const std::map<std::string, std::vector<std::string>>& settled = {});
 
+  // May a file have it?
+  bool takes(const std::string& name) const;
+  // Sets one option, as a file does; `where` begins the message of what is wrong.
+  void set(const std::string& name, const SettingValue& value, const std::string& where);
+  // What an option is for, and whether that is so now.
+  const SettingUse& use(const std::string& name) const { return find(name)->options.use; }
+  bool is_used(const std::string& name) const { return is_used(*find(name)); }
+
   // Sets what the command line has, once the app has parsed it.
   void apply_command_line();
 

@@ -10,30 +10,55 @@
 #include <toml++/toml.h>
 
 namespace galvan {
+namespace {
 
-std::vector<std::pair<std::string, SettingValue>> read_toml(const std::filesystem::path& path) {
-  const std::string source = read_text_file(path);
+TomlNode convert(const toml::node& node, const std::string& name) {
+  TomlNode result;
+  result.line = static_cast<int64_t>(node.source().begin.line);
+  if (const auto* flag = node.as_boolean()) {
+    result.value = SettingValue(flag->get());
+  } else if (const auto* whole = node.as_integer()) {
+    result.value = SettingValue(whole->get());
+  } else if (const auto* real = node.as_floating_point()) {
+    result.value = SettingValue(real->get());
+  } else if (const auto* text = node.as_string()) {
+    result.value = SettingValue(text->get());
+  } else if (const auto* array = node.as_array()) {
+    TomlNode::List list;
+    for (const auto& element : *array) list.push_back(convert(element, name));
+    result.value = std::move(list);
+  } else if (const auto* table = node.as_table()) {
+    TomlNode::Table entries;
+    for (const auto& [key, element] : *table)
+      entries.push_back({std::string(key.str()), convert(element, name)});
+    result.value = std::move(entries);
+  } else {
+    fail(name, ":", result.line, ": dates and times have no meaning here");
+  }
+  return result;
+}
+
+}  // namespace
+
+TomlNode parse_toml(const std::string& text, const std::string& name) {
   toml::table table;
   try {
-    table = toml::parse(source);
+    table = toml::parse(text);
   } catch (const toml::parse_error& error) {
-    fail(path.string(), ":", error.source().begin.line, ": ", error.description());
+    fail(name, ":", error.source().begin.line, ": ", error.description());
   } catch (const Error& error) {
-    fail(path.string(), ": ", error.what());
+    fail(name, ": ", error.what());
   }
+  return convert(table, name);
+}
+
+std::vector<std::pair<std::string, SettingValue>> read_toml(const std::filesystem::path& path) {
+  const TomlNode tree = parse_toml(read_text_file(path), path.string());
   std::vector<std::pair<std::string, SettingValue>> values;
-  for (const auto& [key, node] : table) {
-    const std::string name(key.str());
-    if (const auto* flag = node.as_boolean())
-      values.emplace_back(name, flag->get());
-    else if (const auto* whole = node.as_integer())
-      values.emplace_back(name, whole->get());
-    else if (const auto* real = node.as_floating_point())
-      values.emplace_back(name, real->get());
-    else if (const auto* text = node.as_string())
-      values.emplace_back(name, text->get());
-    else
-      fail(path.string(), ": '", name, "' is neither a number, a text, true nor false");
+  for (const auto& [name, node] : *tree.table()) {
+    const SettingValue* value = node.plain();
+    check(value != nullptr, path.string(), ": '", name, "' is neither a number, a text, true nor false");
+    values.emplace_back(name, *value);
   }
   return values;
 }

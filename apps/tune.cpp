@@ -1,0 +1,112 @@
+// `galvan tune`: searches for the options of training that are best.
+#include <cstdio>
+
+#include "apps/command.h"
+#include "apps/interrupt.h"
+#include "apps/study_store.h"
+#include "apps/text_format.h"
+#include "apps/tune_runner.h"
+#include "apps/tune_summary.h"
+#include "core/parallel.h"
+#include "models/files.h"
+
+namespace galvan {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TuneCommand : public Command {
+ public:
+  explicit TuneCommand(const std::string& program) : program_(shell_quoted(program)) {}
+
+  const char* name() const override { return "tune"; }
+  const char* about() const override { return "Search for the best options of training"; }
+  const char* examples() const override {
+    return R"(Examples:
+  galvan tune study.toml --out runs/study
+      runs the trials of a study one after another
+  galvan tune study.toml --out runs/study --jobs 2
+      two at a time, each with half of the processors
+  galvan tune --out runs/study --resume
+      goes on after Ctrl-C, a crash or a kill; or helps another process that works on the study
+  galvan tune show runs/study
+      the best trials, what mattered, and how to train the best again
+
+A study:
+  metric  = "validation-loss"
+  sampler = "random"
+  pruner  = { kind = "asha", min-steps = 100 }
+  [budget]
+  trials = 24
+  [fixed]
+  data  = "input.txt"
+  steps = 800
+  [vary]
+  lr         = { log-uniform = [1e-4, 1e-1] }
+  batch-size = { choice = [8, 16, 32] })";
+  }
+
+  void add_options(Settings& settings) override {
+    settings.add_arguments("STUDY", &words_, "the study, a TOML file; or `show` and a study's folder");
+    settings.add("out", &out_, "the study's folder");
+    settings.add("resume", &resume_, "go on with the study in --out", {.in_files = false});
+    settings.add("jobs", &jobs_, "trials at a time, among which the processors are shared out",
+                 {.least = 1, .most = 1024});
+    settings.add("threads", &threads_, "threads of each trial; default the processors by the jobs",
+                 {.least = 1, .most = 1024});
+  }
+
+  int run(Settings& settings) override {
+    if (!words_.empty() && words_[0] == "show") return show(settings);
+    if (words_.size() > 1) throw UsageError(concat("one study at a time; what is '", words_[1], "' for?"));
+    if (out_.empty()) throw UsageError("tune needs --out, the study's folder");
+    if (resume_ && !words_.empty())
+      throw UsageError("--resume takes the study that is in --out; " + words_[0] + " has no place beside it");
+    if (!resume_ && words_.empty())
+      throw UsageError("tune needs a study, a TOML file; or --resume, to go on with the one in --out");
+    if (!resume_) {
+      const std::string text = read_text_file(words_[0]);
+      parse_study(text, words_[0]);
+      StudyStore::create(out_, text);
+    }
+    StudyStore store(out_);
+    const int64_t processors = galvan::threads();
+    const TuneOptions options{.jobs = jobs_,
+                              .threads = threads_.value_or(std::max<int64_t>(1, processors / jobs_))};
+    const Interrupt interrupt;
+    const TuneEnding ending = run_study(store, options, interrupt.requested());
+    if (ending == TuneEnding::stopped) {
+      std::printf("Stopped. This goes on:\n  %s tune --out %s --resume%s\n", program_.c_str(),
+                  shell_quoted(out_).c_str(), jobs_ > 1 ? concat(" --jobs ", jobs_).c_str() : "");
+      return interrupt.exit_code();
+    }
+    const std::vector<StudyTrial> trials = store.trials();
+    std::printf("\n%s", tune_summary(store.study(), trials, fs::path(out_), program_).c_str());
+    return best_trial(trials, store.study().metric) == nullptr ? 1 : 0;
+  }
+
+ private:
+  int show(const Settings& settings) {
+    if (words_.size() != 2) throw UsageError("show needs a study's folder: galvan tune show FOLDER");
+    for (const char* option : {"out", "resume", "jobs", "threads"})
+      if (settings.given(option)) throw UsageError(concat("--", option, " does nothing with show"));
+    StudyStore store(words_[1], true);
+    std::printf("%s", tune_summary(store.study(), store.trials(), fs::path(words_[1]), program_).c_str());
+    return 0;
+  }
+
+  std::string program_;  // as a shell takes it
+  std::vector<std::string> words_;
+  std::string out_;
+  bool resume_ = false;
+  int64_t jobs_ = 1;
+  std::optional<int64_t> threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_tune_command(const std::string& program) {
+  return std::make_unique<TuneCommand>(program);
+}
+
+}  // namespace galvan
