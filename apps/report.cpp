@@ -1,8 +1,10 @@
-// `galvan report`: what training runs have done, as a page.
+// `galvan report`: what training runs and studies have done, as a page.
+#include <algorithm>
 #include <cstdio>
 
 #include "apps/command.h"
 #include "apps/report/run_page.h"
+#include "apps/report/study_data.h"
 #include "models/files.h"
 
 namespace galvan {
@@ -11,20 +13,24 @@ namespace {
 class ReportCommand : public Command {
  public:
   const char* name() const override { return "report"; }
-  const char* about() const override { return "Write a page about a run, or about several over one another"; }
+  const char* about() const override {
+    return "Write a page about a run, several over one another, or a study";
+  }
   const char* examples() const override {
     return R"(Examples:
   galvan report runs/1
       writes runs/1/report.html, which galvan train also does at its end
   galvan report runs/1 runs/2 runs/3 --html compared.html
       three runs in the same charts, and what their configurations differ in
+  galvan report studies/a
+      a study of galvan tune: its search, and what it says of each parameter and every two
 
 The page is one file, needs no network and no other file, and can be read on a telephone or printed.
 A run that is still going is reported as far as it has come.)";
   }
 
   void add_options(Settings& settings) override {
-    settings.add_arguments("RUN", &folders_, "folders of runs");
+    settings.add_arguments("RUN", &folders_, "folders of runs, or a study's");
     settings.add("html", &html_, "the page; default report.html in the run's folder, of several runs here");
   }
 
@@ -33,7 +39,10 @@ A run that is still going is reported as far as it has come.)";
     const std::vector<std::filesystem::path> folders(folders_.begin(), folders_.end());
     std::filesystem::path path = folders.size() == 1 ? folders[0] / "report.html" : "report.html";
     if (!html_.empty()) path = html_;
-    write_file_atomically(path, report::run_page(report::read_runs(folders)));
+    const bool study = std::any_of(folders.begin(), folders.end(), report::holds_study);
+    if (study && folders.size() > 1) throw UsageError("a study is reported by itself");
+    write_file_atomically(path, study ? report::study_page(report::read_study(folders[0]))
+                                      : report::run_page(report::read_runs(folders)));
     std::printf("The report is %s\n", path.c_str());
     return 0;
   }

@@ -3,6 +3,7 @@
 
 #include "apps/command.h"
 #include "apps/interrupt.h"
+#include "apps/report/study_data.h"
 #include "apps/study_store.h"
 #include "apps/text_format.h"
 #include "apps/tune_runner.h"
@@ -81,6 +82,11 @@ A study:
       return interrupt.exit_code();
     }
     const std::vector<StudyTrial> trials = store.trials();
+    try {
+      report::write_study_report(out_);
+    } catch (const std::exception& error) {  // the study is whole without it
+      std::fprintf(stderr, "galvan: warning: there is no report: %s\n", error.what());
+    }
     std::printf("\n%s", tune_summary(store.study(), trials, fs::path(out_), program_).c_str());
     return best_trial(trials, store.study().metric) == nullptr ? 1 : 0;
   }

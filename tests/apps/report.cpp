@@ -149,3 +149,25 @@ TEST_CASE("a report that cannot be written is a warning") {
   CHECK(run.err.find("galvan: warning: there is no report: ") == 0);
   CHECK(run.out.find("Finished after 12 steps") != std::string::npos);
 }
+
+TEST_CASE("tune leaves the report of its study") {
+  const Workplace place;
+  write_file_atomically(
+      place.path / "study.toml",
+      "sampler = \"grid\"\n[fixed]\ndata = \"text.txt\"\nlayers = 1\nwidth = 32\ncontext = 16\n"
+      "batch-size = 4\neval-every = 4\nsteps = 12\n[vary]\nlr = { log-uniform = [1e-3, 1e-2], points = 2 }\n"
+      "optimizer = { choice = [\"sgd\", \"adamw\"] }\n");
+  const Finished tuned = place.run({"tune", "study.toml", "--out", "study"});
+  REQUIRE_MESSAGE(tuned.code == 0, tuned.err);
+  CHECK(tuned.err == "");
+  const std::string html = place.read("study/report.html");
+  check_page(html);
+  CHECK(count(html, "class=\"trial v") == 4);
+  CHECK(html.find("\"name\":\"best so far\"") != std::string::npos);
+  CHECK(html.find("galvan train --config study/trials/") != std::string::npos);
+  CHECK(count(html, "data-pair=") == 1);
+
+  CHECK(place.run({"report", "study", "--html", "again.html"}).code == 0);
+  CHECK(place.read("again.html").find("Study study") != std::string::npos);
+  CHECK(place.run({"report", "study", "study/trials/0"}).code == 2);
+}
