@@ -62,7 +62,6 @@ TEST_CASE("bench: a table is measured, kept, and read back") {
       place.run({"bench", "--filter", "^softmax", "--samples", "8", "--threads", "1", "--json", "new.json"});
   REQUIRE_MESSAGE(measured.code == 0, measured.err);
   CHECK(measured.out.find("softmax") != std::string::npos);
-  CHECK(measured.out.find("memory") != std::string::npos);
   const BenchTable table = parse_bench_table(place.read("new.json"), "new.json");
   REQUIRE(table.rows.size() == 2);
   CHECK(table.dtype == "f32");
@@ -72,6 +71,8 @@ TEST_CASE("bench: a table is measured, kept, and read back") {
   CHECK(table.rows[0].times.size() == 8);
   CHECK(table.rows[0].bytes > 0);
   CHECK(table.rows[0].error <= 1);
+  CHECK(floor_of(table.rows[0], table).seconds > 0);
+  CHECK(measured.out.find(floor_of(table.rows[0], table).bound) != std::string::npos);
   CHECK(table.rows[1].pass == "forward and backward");
   CHECK(to_json(table) == place.read("new.json"));
 }
