@@ -106,14 +106,7 @@ void cut_samples(const fs::path& run, int64_t step) {
 }
 
 void append_sample(const fs::path& run, int64_t step, const std::string& text) {
-  const fs::path path = run / "samples.txt";
-  const std::string entry = concat("=== step ", step, " ===\n", text, "\n\n");
-  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  const bool written =
-      file >= 0 && ::write(file, entry.data(), entry.size()) == static_cast<ssize_t>(entry.size());
-  const int error = errno;
-  if (file >= 0) ::close(file);
-  check(written, "cannot write ", path.string(), ": ", std::strerror(error));
+  append_to_file(run / "samples.txt", concat("=== step ", step, " ===\n", text, "\n\n"));
 }
 
 void draw_curves(const fs::path& run) {

@@ -1,11 +1,7 @@
 #include "apps/sessions.h"
 
-#include <fcntl.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -62,13 +58,7 @@ void append_session(const std::filesystem::path& run, const Session& session) {
   nlohmann::ordered_json record = {{"step", session.step}};
   for (const auto& [name, value] : session.facts) record[name] = value;
   const std::string line = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  const std::filesystem::path path = run / "sessions.jsonl";
-  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  const bool written =
-      file >= 0 && ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
-  const int error = errno;
-  if (file >= 0) ::close(file);
-  check(written, "cannot write ", path.string(), ": ", std::strerror(error));
+  append_to_file(run / "sessions.jsonl", line);
 }
 
 std::vector<Session> read_sessions(const std::filesystem::path& run) {

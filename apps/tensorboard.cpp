@@ -69,17 +69,25 @@ std::string event(double time, int64_t step) {
   return real64(1, time) + (step == 0 ? "" : number(2, static_cast<uint64_t>(step)));
 }
 
+struct NextFile {
+  fs::path path;
+  bool is_first = true;  // in its folder
+};
+
 // events.out.tfevents.SECONDS.galvan, the seconds those of `time` or more: TensorBoard reads files in the order of names.
-fs::path next_file(const fs::path& folder, double time) {
+NextFile next_file(const fs::path& folder, double time) {
   auto seconds = static_cast<long long>(time);
+  bool is_first = true;
   for (const auto& entry : fs::directory_iterator(folder)) {
     long long there = 0;
-    if (std::sscanf(entry.path().filename().c_str(), "events.out.tfevents.%lld.galvan", &there) == 1)
-      seconds = std::max(seconds, there + 1);
+    if (std::sscanf(entry.path().filename().c_str(), "events.out.tfevents.%lld.galvan", &there) != 1)
+      continue;
+    seconds = std::max(seconds, there + 1);
+    is_first = false;
   }
   char name[64];
   std::snprintf(name, sizeof name, "events.out.tfevents.%010lld.galvan", seconds);
-  return folder / name;
+  return {folder / name, is_first};
 }
 
 }  // namespace
@@ -92,11 +100,13 @@ EventWriter::EventWriter(const fs::path& folder, int64_t step, std::function<dou
     : clock_(std::move(clock)) {
   make_directories(folder);
   const double time = clock_();
-  path_ = next_file(folder, time);
+  const NextFile next = next_file(folder, time);
+  path_ = next.path;
   file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
   check(file_ >= 0, "cannot write ", path_.string(), ": ", std::strerror(errno));
   append(event(time, 0) + bytes(3, "brain.Event:2"));
-  if (step > 0) append(event(time, step + 1) + bytes(7, number(1, 1)));
+  // A run that goes on: what earlier files have from here on did not last.
+  if (step > 0 || !next.is_first) append(event(time, step + 1) + bytes(7, number(1, 1)));
   flush();
 }
 
@@ -121,12 +131,7 @@ void EventWriter::append(const std::string& event) { waiting_ += record(event); 
 
 void EventWriter::flush() {
   written_ = clock_();
-  size_t done = 0;
-  while (done < waiting_.size()) {
-    const ssize_t n = ::write(file_, waiting_.data() + done, waiting_.size() - done);
-    check(n >= 0 || errno == EINTR, "cannot write ", path_.string(), ": ", std::strerror(errno));
-    if (n > 0) done += static_cast<size_t>(n);
-  }
+  write_all(file_, waiting_, path_);
   waiting_.clear();
 }
 

@@ -91,6 +91,27 @@ std::string read_text_file(const fs::path& path) {
   return text;
 }
 
+void write_all(int file, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(file, bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) cannot("write", path, errno);
+    bytes.remove_prefix(static_cast<size_t>(done));
+  }
+}
+
+void append_to_file(const fs::path& path, std::string_view bytes) {
+  const int file = open_retrying(path, O_WRONLY | O_APPEND | O_CREAT, 0666);
+  if (file < 0) cannot("write", path, errno);
+  try {
+    write_all(file, bytes, path);
+  } catch (...) {
+    ::close(file);
+    throw;
+  }
+  ::close(file);
+}
+
 void write_file_atomically(const fs::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
@@ -116,14 +137,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
-  const char* next = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t done = ::write(file_, next, bytes);
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) cannot("write", path_, errno);
-    next += done;
-    bytes -= static_cast<size_t>(done);
-  }
+  write_all(file_, {static_cast<const char*>(data), bytes}, path_);
 }
 
 void AtomicFile::commit() {

@@ -47,6 +47,12 @@ class AtomicFile {
   int file_ = -1;
 };
 
+// Writes all of it to an open file, whose name errors have, however many calls that takes.
+void write_all(int file, std::string_view bytes, const std::filesystem::path& path);
+
+// Adds to the end of a file, which is made where there is none. Not synced.
+void append_to_file(const std::filesystem::path& path, std::string_view bytes);
+
 // Makes `link` point at `target` (as given: relative to the link's directory), in one step if it pointed
 // elsewhere. Something there that is no symbolic link is an error.
 void switch_symlink(const std::filesystem::path& link, const std::filesystem::path& target);

@@ -41,12 +41,7 @@ MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t step) : path
 MetricsFile::~MetricsFile() { ::close(file_); }
 
 void MetricsFile::append(const nlohmann::ordered_json& record) {
-  const std::string line = record.dump() + "\n";
-  for (size_t written = 0; written < line.size();) {
-    const ssize_t n = ::write(file_, line.data() + written, line.size() - written);
-    check(n >= 0 || errno == EINTR, "cannot write ", path_.string(), ": ", std::strerror(errno));
-    if (n > 0) written += static_cast<size_t>(n);
-  }
+  write_all(file_, record.dump() + "\n", path_);
 }
 
 void MetricsFile::sync() {

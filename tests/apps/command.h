@@ -1,6 +1,7 @@
 // Runs the built command as a person would.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 
 #include "core/check.h"
 #include "models/files.h"
+#include "tests/models/recorded.h"
 #include "tests/models/temporary_directory.h"
 
 namespace galvan {
@@ -145,6 +147,8 @@ struct Workplace {
   }
   std::string read(const std::string& file) const { return read_text_file(path / file); }
 
+  std::vector<nlohmann::json> metrics(const std::string& run) const { return recorded_metrics(path / run); }
+
   // Updates that a run's metrics.jsonl tells of; 0 when there is none yet.
   int64_t steps_done(const std::string& run) const {
     if (!has(run + "/metrics.jsonl")) return 0;
@@ -155,5 +159,13 @@ struct Workplace {
                : nlohmann::json::parse(text.substr(begin, end - begin)).at("step").get<int64_t>();
   }
 };
+
+// Two runs that ended with the same bits, whatever interrupted them.
+inline void check_equal_runs(const Workplace& place, const std::string& a, const std::string& b) {
+  CHECK(place.metrics(a) == place.metrics(b));
+  for (const char* file : {"current/model.safetensors", "current/optimizer.safetensors",
+                           "current/training.json", "best/model.safetensors", "samples.txt"})
+    CHECK_MESSAGE(place.read(a + "/" + file) == place.read(b + "/" + file), file);
+}
 
 }  // namespace galvan

@@ -14,24 +14,6 @@ std::vector<std::string> train(const std::string& out, std::vector<std::string> 
   return Workplace::train(out, more);
 }
 
-// metrics.jsonl without what a clock says.
-std::vector<nlohmann::json> metrics(const Workplace& place, const std::string& run) {
-  std::vector<nlohmann::json> records;
-  std::istringstream lines(place.read(run + "/metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    records.push_back(nlohmann::json::parse(line));
-    records.back().erase("seconds");
-  }
-  return records;
-}
-
-void check_equal_runs(const Workplace& place, const std::string& a, const std::string& b) {
-  CHECK(metrics(place, a) == metrics(place, b));
-  for (const char* file : {"current/model.safetensors", "current/optimizer.safetensors",
-                           "current/training.json", "best/model.safetensors", "samples.txt"})
-    CHECK_MESSAGE(place.read(a + "/" + file) == place.read(b + "/" + file), file);
-}
-
 }  // namespace
 
 TEST_CASE("train --device cuda learns from a text, says where it computes, and follows the CPU") {
@@ -47,7 +29,7 @@ TEST_CASE("train --device cuda learns from a text, says where it computes, and f
 
   const Finished host = place.run(train("host", {"--dtype", "f32", "--device", "cpu"}));
   REQUIRE_MESSAGE(host.code == 0, host.err);
-  const auto on_card = metrics(place, "card"), on_host = metrics(place, "host");
+  const auto on_card = place.metrics("card"), on_host = place.metrics("host");
   REQUIRE(on_card.size() == on_host.size());
   for (size_t i = 0; i < on_host.size(); ++i)
     for (const char* what : {"loss", "eval_loss"}) {

@@ -6,6 +6,7 @@
 
 #include "optim/adam.h"
 #include "optim/sgd.h"
+#include "tests/models/recorded.h"
 #include "tests/models/small_model.h"
 #include "tests/models/temporary_directory.h"
 
@@ -42,16 +43,7 @@ struct Run {
     load_weights(from, model);
     trainer.resume(load_training_state(from));
   }
-  // The record without its timings.
-  std::vector<nlohmann::json> metrics() const {
-    std::vector<nlohmann::json> lines;
-    std::istringstream in(read_text_file(folder / "metrics.jsonl"));
-    for (std::string line; std::getline(in, line);) {
-      lines.push_back(nlohmann::json::parse(line));
-      lines.back().erase("seconds");
-    }
-    return lines;
-  }
+  std::vector<nlohmann::json> metrics() const { return recorded_metrics(folder); }
 
   fs::path folder;
   TokenArray tokens;
