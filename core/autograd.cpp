@@ -96,20 +96,26 @@ const Tensor& Saved::get() const {
   return tensor_;
 }
 
-Tensor Needs::grad_buffer(size_t input) const {
-  const auto& leaf = edges_[input].leaf;
-  if (!leaf || !t_lent || !leaf->grad_buffer.defined()) return {};
-  if (leaf->grad.defined() || leaf->grad_buffer_lent) return {};
+Tensor Needs::grad_place(size_t input, Device device) const {
+  const Edge& edge = edges_[input];
+  if (!edge.needed()) return {};
+  const auto& leaf = edge.leaf;
+  if (!leaf || !t_lent || !leaf->grad_buffer.defined() || !leaf->grad_buffer.is_contiguous() ||
+      leaf->grad.defined() || leaf->grad_buffer_lent)
+    return Tensor::empty(edge.shape, {.dtype = edge.dtype, .device = device});
   leaf->grad_buffer_lent = true;
   t_lent->push_back(leaf);
+  ++leaf->grad_buffer.impl()->storage->version;  // it will be written
   return leaf->grad_buffer;
 }
 
 Tensor Needs::grad_sum(size_t input) const {
   const auto& leaf = edges_[input].leaf;
-  if (!leaf || !t_leaf_grads) return {};
+  if (!leaf || !t_leaf_grads || !leaf->grad_buffer_lent) return {};
   const auto found = t_leaf_grads->find(leaf);
-  return found != t_leaf_grads->end() && is_buffer_of(*leaf, found->second) ? found->second : Tensor();
+  if (found == t_leaf_grads->end() || !is_buffer_of(*leaf, found->second)) return {};
+  ++found->second.impl()->storage->version;
+  return found->second;
 }
 
 Node::Node(const char* op, std::span<const Tensor> inputs, std::span<const Tensor> results) : op(op) {

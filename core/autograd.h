@@ -46,11 +46,11 @@ class Needs {
  public:
   explicit Needs(std::span<const Edge> edges) : edges_(edges) {}
   bool operator[](size_t input) const { return edges_[input].needed(); }
-  // For a leaf that owns a place for its gradient and has none yet: that place, to be overwritten, so that no
-  // copy is needed. Undefined otherwise; then return a tensor of your own.
-  Tensor grad_buffer(size_t input) const;
-  // For a leaf whose place holds a gradient of this backward already: that place. Add to it, and return it. Undefined
-  // otherwise.
+  // A dense tensor to write an input's gradient to, and to return: for a leaf that owns a place for its gradient and has
+  // none yet, that place, so that no copy is needed; else a new one on `device`. Undefined where none is needed.
+  Tensor grad_place(size_t input, Device device) const;
+  // For a leaf whose place has been lent and holds a gradient of this backward already: that place. Add to it, and
+  // return it. Undefined otherwise.
   Tensor grad_sum(size_t input) const;
 
  private:

@@ -9,13 +9,12 @@
 namespace galvan {
 namespace {
 
-// dx, of the shape `from`, for input 0.
-Tensor picked_back(const Tensor& dy, const Tensor& index, const Shape& from, int64_t outer, int64_t rows,
-                   int64_t picks, int64_t inner, const Needs& needs) {
+// dx, for input 0.
+Tensor picked_back(const Tensor& dy, const Tensor& index, int64_t outer, int64_t rows, int64_t picks,
+                   int64_t inner, const Needs& needs) {
   Tensor dx = needs.grad_sum(0);  // a tied head's
-  const bool accumulate = dx.defined() && dx.is_contiguous();
-  if (!accumulate) dx = needs.grad_buffer(0);
-  if (!dx.defined()) dx = Tensor::empty(from, {.dtype = dy.dtype(), .device = dy.device()});
+  const bool accumulate = dx.defined();
+  if (!accumulate) dx = needs.grad_place(0, dy.device());
   dispatch<"embedding">(dy, [&]<class T>(auto on) {
     select_rows_backward<T>(on, dy.data<T>(), index.data<int32_t>(), dx.data<T>(), outer, rows, picks, inner,
                             accumulate);
@@ -47,10 +46,9 @@ Tensor select(const char* op, const Tensor& x, int dim, const Tensor& index_in, 
     select_rows<T>(on, source.data<T>(), index.data<int32_t>(), y.data<T>(), outer, rows, picks, inner);
   });
   return record(op, y, {x},
-                [index = save(index), from = x.shape(), outer, rows, picks, inner](const Tensor& dy_in,
-                                                                                   Needs needs) -> Grads {
+                [index = save(index), outer, rows, picks, inner](const Tensor& dy_in, Needs needs) -> Grads {
                   const Tensor dy = dense(dy_in);
-                  return {picked_back(dy, index, from, outer, rows, picks, inner, needs)};
+                  return {picked_back(dy, index, outer, rows, picks, inner, needs)};
                 });
 }
 
@@ -83,16 +81,14 @@ Tensor embedding_at(const Tensor& weight, const Tensor& positions, const Tensor&
   dispatch<"embedding_at">(weight, [&]<class E>(auto on) {
     embed<E>(on, rows.data<E>(), places.data<E>(), indices.data<int32_t>(), y.data<E>(), B, T, C);
   });
-  const auto backward = [indices = save(indices), from = weight.shape(), all = positions.shape(), first, B, T,
-                         C](const Tensor& dy_in, Needs needs) -> Grads {
+  const auto backward = [indices = save(indices), vocab = weight.size(0), all = positions.size(0), first, B,
+                         T, C](const Tensor& dy_in, Needs needs) -> Grads {
     const Tensor dy = dense(dy_in);
     Grads grads(2);
-    if (needs[0]) grads[0] = picked_back(dy, indices, from, 1, from[0], B * T, C, needs);
+    if (needs[0]) grads[0] = picked_back(dy, indices, 1, vocab, B * T, C, needs);
     if (!needs[1]) return grads;
-    grads[1] = needs.grad_buffer(1);
-    if (!grads[1].defined() || !grads[1].is_contiguous())
-      grads[1] = Tensor::empty(all, {.dtype = dy.dtype(), .device = dy.device()});
-    if (T < all[0]) grads[1].zero_();
+    grads[1] = needs.grad_place(1, dy.device());
+    if (T < all) grads[1].zero_();
     dispatch<"embedding_at">(dy, [&]<class E>(auto on) {
       sum<E>(on, dy.data<E>(), grads[1].data<E>() + first * C, 1, B, T * C, 1.0);
     });

@@ -18,11 +18,7 @@ Tensor bias_gelu_with(F f, const Tensor& x, const Tensor& bias) {
   const auto backward = [f, x = save(x), bias = save(bias), rows, columns](const Tensor& upstream,
                                                                            Needs needs) -> Grads {
     const Tensor dy = upstream.contiguous(), dx = Tensor::empty_like(dy);
-    Tensor dbias;
-    if (needs[1]) {
-      dbias = needs.grad_buffer(1);
-      if (!dbias.defined() || !dbias.is_contiguous()) dbias = Tensor::empty_like(*bias);
-    }
+    const Tensor dbias = needs.grad_place(1, dy.device());
     dispatch<"bias_gelu">(dy, [&]<class T>(auto on) {
       const Tensor partial =
           Tensor::empty({row_blocks(rows), columns}, {.dtype = dtype_of<Acc<T>>, .device = dy.device()});

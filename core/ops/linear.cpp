@@ -48,24 +48,16 @@ Shape with_last(Shape shape, int64_t size) {
 
 TensorOptions kind(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
 
-// Where the gradient of the parameter `input` goes, which is dense: its place in an arena, or a tensor of its own.
-Tensor gradient_place(const Needs& needs, size_t input, const Shape& shape, const Tensor& like) {
-  const Tensor place = needs.grad_buffer(input);
-  return place.defined() && place.is_contiguous() ? place : Tensor::empty(shape, kind(like));
-}
-
 // dweight = dy^T x
 void weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dweight) {
   dispatch<"linear">(dy, [&]<class T>(auto on) { gemm(on, product_of<T>(dy, true, x, false, {}, dweight)); });
 }
 
-// {dy^T x, the sums of dy's columns}, for the inputs `weight` and `bias`.
+// {dy^T x, the sums of dy's columns}, for the inputs `weight` and `bias`; without the first, x may be undefined.
 std::pair<Tensor, Tensor> parameter_gradients(const Tensor& dy, const Tensor& x, const Needs& needs,
                                               size_t weight, size_t bias) {
   const int64_t rows = dy.size(0), out = dy.size(1);
-  Tensor dweight, dbias;
-  if (needs[weight]) dweight = gradient_place(needs, weight, {out, x.size(1)}, dy);
-  if (needs[bias]) dbias = gradient_place(needs, bias, {out}, dy);
+  const Tensor dweight = needs.grad_place(weight, dy.device()), dbias = needs.grad_place(bias, dy.device());
   if (!dbias.defined()) {
     if (dweight.defined()) weight_gradient(dy, x, dweight);
     return {dweight, dbias};
@@ -104,9 +96,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
       multiply(dy, dense(weight), false, {}, rows_of(grads[0]));
     }
     if (has_bias) {
-      std::tie(grads[1], grads[2]) = parameter_gradients(dy, rows_of(x), needs, 1, 2);
+      std::tie(grads[1], grads[2]) = parameter_gradients(dy, needs[1] ? rows_of(x) : Tensor(), needs, 1, 2);
     } else if (needs[1]) {
-      grads[1] = gradient_place(needs, 1, weight->shape(), dy);
+      grads[1] = needs.grad_place(1, dy.device());
       weight_gradient(dy, rows_of(x), grads[1]);
     }
     return grads;
@@ -146,7 +138,7 @@ Tensor gelu_mlp(const Tensor& x, const Tensor& up, const Tensor& up_bias, const 
     if (!needs[0] && !needs[1] && !needs[2]) return grads;
     const int64_t rows = h.size(0), hidden = h.size(1);
     const Tensor dz = Tensor::empty_like(h);
-    if (needs[2]) grads[2] = gradient_place(needs, 2, {hidden}, dy);
+    grads[2] = needs.grad_place(2, dy.device());
     dispatch<"gelu_mlp">(dz, [&]<class T>(auto on) {
       const Tensor partial =
           Tensor::empty({row_blocks(rows), hidden}, {.dtype = dtype_of<Acc<T>>, .device = dy.device()});
@@ -159,7 +151,7 @@ Tensor gelu_mlp(const Tensor& x, const Tensor& up, const Tensor& up_bias, const 
       multiply(dz, dense(up), false, {}, rows_of(grads[0]));
     }
     if (needs[1]) {
-      grads[1] = gradient_place(needs, 1, up->shape(), dy);
+      grads[1] = needs.grad_place(1, dy.device());
       weight_gradient(dz, rows_of(x), grads[1]);
     }
     return grads;

@@ -50,14 +50,6 @@ Grads norm_gradients(const Tensor& s, const Tensor& weight, const Tensor& mean, 
   return {dx, dweight, dbias};
 }
 
-// Where the gradient of the parameter `input`, [C], goes: its place in an arena, or a tensor of its own.
-Tensor gradient_place(const Needs& needs, size_t input, const Tensor& x) {
-  if (!needs[input]) return {};
-  const Tensor place = needs.grad_buffer(input);
-  if (place.defined() && place.is_contiguous()) return place;
-  return Tensor::empty({x.shape().back()}, {.dtype = x.dtype(), .device = x.device()});
-}
-
 // With a residual: {s, y}; without: {undefined, y}, or, where x is kept, {x, y}.
 template <OpName kOp>
 AddNorm norm(Kind kind, const Tensor& x_any, const Tensor* residual_any, const Tensor& weight_any,
@@ -98,8 +90,8 @@ AddNorm norm(Kind kind, const Tensor& x_any, const Tensor* residual_any, const T
 
   if (!residual_any && !keep) {
     const auto backward = [x = save(x), weight = save(weight), mean, rstd](const Tensor& dy, Needs needs) {
-      return norm_gradients<kOp>(x, weight, mean, rstd, {}, dy, needs[0], gradient_place(needs, 1, x),
-                                 gradient_place(needs, 2, x));
+      return norm_gradients<kOp>(x, weight, mean, rstd, {}, dy, needs[0], needs.grad_place(1, x->device()),
+                                 needs.grad_place(2, x->device()));
     };
     return {{}, record(op, y, {x, weight, bias}, backward)};
   }
@@ -109,8 +101,8 @@ AddNorm norm(Kind kind, const Tensor& x_any, const Tensor* residual_any, const T
     const Tensor dy =
         dys[1].defined() ? dys[1] : Tensor::zeros(s->shape(), {.dtype = s->dtype(), .device = s->device()});
     return norm_gradients<kOp>(s, weight, mean, rstd, dys[0], dy, needs[0] || needs[parameters - 1],
-                               gradient_place(needs, parameters, s),
-                               gradient_place(needs, parameters + 1, s));
+                               needs.grad_place(parameters, s->device()),
+                               needs.grad_place(parameters + 1, s->device()));
   };
   if (keep) {
     Tensor outputs[] = {x.detach(), y};

@@ -261,10 +261,9 @@ TEST_CASE("a leaf's gradient lives in its buffer") {
   x.impl()->grad_buffer = buffer;
   bool lent = false;
   const auto twice = [&](const Tensor& in) {
-    return custom("twice", in, [&](const Tensor& dy, Needs needs) -> Grads {
-      const Tensor place = needs.grad_buffer(0);
-      lent = place.defined();
-      if (!lent) return {mul(dy, 2.0)};
+    return custom("twice", in, [&, in](const Tensor& dy, Needs needs) -> Grads {
+      const Tensor place = needs.grad_place(0, kCpu);
+      lent = place.impl() == in.impl()->grad_buffer.impl();
       place.copy_(mul(dy, 2.0));
       return {place};
     });
@@ -287,6 +286,13 @@ TEST_CASE("a leaf's gradient lives in its buffer") {
   CHECK_FALSE(lent);
   CHECK(grads[0].to_vector() == Values{2, 2});
   CHECK(buffer.to_vector() == Values{7, 7});
+
+  // A buffer that is not dense is not lent: the gradient is copied into it.
+  x.impl()->grad_buffer = Tensor::full({2, 2}, 5.0, {.dtype = DType::f64}).select(1, 0);
+  sum(twice(x)).backward();
+  CHECK_FALSE(lent);
+  CHECK(x.grad().impl() == x.impl()->grad_buffer.impl());
+  CHECK(grad_of(x) == Values{2, 2});
 }
 
 TEST_CASE("an op adds to what its backward's pass has put into a leaf's buffer, and to nothing else") {
@@ -296,8 +302,7 @@ TEST_CASE("an op adds to what its backward's pass has put into a leaf's buffer, 
   int added = 0;
   const auto lends = [&](const Tensor& in) {
     return custom("lends", in, [](const Tensor& dy, Needs needs) -> Grads {
-      const Tensor place = needs.grad_buffer(0);
-      if (!place.defined()) return {mul(dy, 1.0)};
+      const Tensor place = needs.grad_place(0, kCpu);
       place.copy_(dy);
       return {place};
     });
@@ -338,7 +343,7 @@ TEST_CASE("a gradient that fails half-way leaves the graph and the buffers usabl
   x.impl()->grad_buffer = Tensor::zeros({2}, {.dtype = DType::f64});
   bool fails = true;
   const Tensor h = custom("sometimes", x, [&](const Tensor& dy, Needs needs) -> Grads {
-    const Tensor place = needs.grad_buffer(0);
+    const Tensor place = needs.grad_place(0, kCpu);
     check(!fails, "sometimes: fails");
     place.copy_(dy);
     return {place};
@@ -375,10 +380,9 @@ TEST_CASE("checkpoint adds to a leaf whose buffer the outer backward has lent") 
     const auto scaled = [&](const Tensor& in) {
       return record("scaled", mul(in.detach(), w.detach()), {in, w},
                     [=](const Tensor& dy, Needs needs) -> Grads {
-                      const Tensor place = needs.grad_buffer(1);
-                      const Tensor dw = mul(dy, in.detach());
-                      if (place.defined()) place.copy_(dw);
-                      return {mul(dy, w.detach()), place.defined() ? place : dw};
+                      const Tensor dw = needs.grad_place(1, kCpu);
+                      dw.copy_(mul(dy, in.detach()));
+                      return {mul(dy, w.detach()), dw};
                     });
     };
     const auto block = [&](std::span<const Tensor> in) { return scaled(in[0]); };

@@ -185,6 +185,22 @@ TEST_CASE("cross_entropy gives the same bits on any number of threads") {
   set_threads(before);
 }
 
+TEST_CASE("cross_entropy of rows that all count") {
+  const Tensor x = Tensor::uniform({3, 4}, {.low = -1, .seed = 1, .tensor = {.dtype = DType::f64}});
+  const auto of = [&](const Tensor& targets, CrossEntropyOptions options) {
+    const Tensor leaf = x.clone().set_requires_grad();
+    const Tensor loss = cross_entropy(leaf, targets, options);
+    return std::pair(loss.item(), grad(std::vector{loss}, std::vector{leaf})[0].to_vector());
+  };
+  const auto some = of(classes({0, 2, 3}, {3}), {}),
+             all = of(classes({0, 2, 3}, {3}), {.ignore_index = CrossEntropyOptions::kNone});
+  CHECK(all.first == doctest::Approx(some.first).epsilon(1e-15));
+  for (size_t i = 0; i < all.second.size(); ++i)
+    CHECK(all.second[i] == doctest::Approx(some.second[i]).epsilon(1e-14));
+  CHECK_THROWS_WITH_AS(of(classes({0, -100, 3}, {3}), {.ignore_index = CrossEntropyOptions::kNone}),
+                       "cross_entropy: target -100 of row 1 is not a class, V is 4", Error);
+}
+
 TEST_CASE("cross_entropy says what is wrong with its input") {
   const Tensor x = Tensor::ones({2, 3});
   CHECK_THROWS_WITH_AS(cross_entropy(x, classes({0, 3}, {2})),
