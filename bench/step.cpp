@@ -76,7 +76,7 @@ void run(const Arguments& a) {
   if (a.threads > 0) set_threads(a.threads);
   ModelConfig config = preset(a.preset);
   if (a.style == "llama") config = llama_style(config);
-  config.vocab = a.preset == "gpt2" ? 50257 : 65;
+  config.vocab = a.preset == "gpt2" ? 50304 : 65;  // GPT-2's 50,257, made a multiple of 64 as in nanoGPT
   const Device device = choose_device(a.device);
   const DType dtype = a.dtype.empty() ? default_dtype(device) : parse_dtype(a.dtype);
   const Transformer model(config, {.seed = 1, .tensor = {.dtype = dtype, .device = device}});

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -62,7 +61,9 @@ struct BatchWindows {
     // The network permutes 2 half bits; what falls outside 0 .. n-1 goes through it again until it falls
     // inside. It has 256 values or more: one of 16 gives some orders of 5 windows a tenth more often than
     // others.
-    const int half = std::max(4, (static_cast<int>(std::bit_width(static_cast<uint64_t>(n - 1))) + 1) / 2);
+    int bits = 0;  // of n - 1; not std::bit_width, which nvcc 13.0 makes 0 of in a kernel
+    while ((static_cast<uint64_t>(n - 1) >> bits) > 0) ++bits;
+    const int half = std::max(4, (bits + 1) / 2);
     const uint64_t mask = (uint64_t{1} << half) - 1;
     uint64_t value = static_cast<uint64_t>(index);
     do {

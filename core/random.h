@@ -53,10 +53,17 @@ struct RandomStream {
 };
 
 // A stream's number from its name: FNV-1a with the top bit set, which op ordinals leave clear.
-constexpr uint32_t stream_of(std::string_view name) {
+template <class Text>
+constexpr uint32_t hash_of_stream(const Text& name, size_t size) {
   uint32_t hash = 2166136261u;
-  for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<unsigned char>(name[i])) * 16777619u;
   return hash | 0x80000000u;
+}
+inline uint32_t stream_of(std::string_view name) { return hash_of_stream(name, name.size()); }
+// Of a name in the source, while compiling: in kernels too, where nvcc takes a std::string_view for unreachable.
+template <size_t N>
+consteval uint32_t stream_of(const char (&name)[N]) {
+  return hash_of_stream(name, N - 1);
 }
 
 // Uniform in [0, 1), with 24 random bits.

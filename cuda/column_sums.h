@@ -49,6 +49,15 @@ __device__ inline void store_column_sums(const Pack<A, N>& sums, A* partial, int
   __syncthreads();  // all have read before the next call writes
 }
 
+// The sum of a column of partial [blocks, C], from its first element.
+template <class A>
+__device__ inline A sum_of_blocks(const A* first, int64_t blocks, int64_t columns) {
+  A sum = 0;
+#pragma unroll 16  // so many are read at once
+  for (int64_t b = 0; b < blocks; ++b) sum += first[b * columns];
+  return sum;
+}
+
 template <class T>
 __global__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -57,9 +66,7 @@ __global__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t co
     partial += blocks * columns;
     y = y2;
   }
-  Acc<T> sum = 0;
-  for (int64_t b = 0; b < blocks; ++b) sum += partial[b * columns + c];
-  y[c] = T(sum);
+  y[c] = T(sum_of_blocks(partial + c, blocks, columns));
 }
 
 // y [C] = the sum over the blocks of partial [row_blocks(R), C]; 0 where there are no rows. Likewise y2, unless it is

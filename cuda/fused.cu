@@ -19,7 +19,7 @@ struct BiasValue {
   __device__ T operator()(T x, T bias) const { return T(f(Acc<T>(x) + Acc<T>(bias))); }
 };
 
-// partial: of dbias, over the block's rows.
+// partial: of dbias, over the block's rows. A null bias is 0.
 template <class F, class T, bool kWhole>
 __global__ void bias_unary_backward_columns(F f, const T* x, const T* bias, const T* dy, T* dx,
                                             Acc<T>* partial, int64_t rows, int64_t columns) {
@@ -28,18 +28,31 @@ __global__ void bias_unary_backward_columns(F f, const T* x, const T* bias, cons
   const RowRange range = rows_of_warp(rows);
   Pack<A, kPack<T>> sums{};
   if (c < columns) {
-    const auto b = load_pack<kWhole>(bias, c, columns);
-    for (int64_t row = range.first; row < range.end; row += kColumnWarps) {
-      const auto in = load_pack<kWhole>(x + row * columns, c, columns);
-      const auto up = load_pack<kWhole>(dy + row * columns, c, columns);
-      Pack<T> out;
+    const auto b = bias ? load_pack<kWhole>(bias, c, columns) : Pack<T>{};
+    // Reads rows ahead of the first that it writes, which may be where it reads.
+    constexpr int kAhead = 4;
+    for (int64_t first = range.first; first < range.end; first += kAhead * kColumnWarps) {
+      Pack<T> in[kAhead], up[kAhead];
 #pragma unroll
-      for (int i = 0; i < kPack<T>; ++i) {
-        const A d = A(up.at[i]) * f.derivative(A(in.at[i]) + A(b.at[i]));
-        out.at[i] = T(d);
-        sums.at[i] += d;
+      for (int j = 0; j < kAhead; ++j) {
+        const int64_t row = first + j * kColumnWarps;
+        if (row >= range.end) continue;
+        in[j] = load_pack<kWhole>(x + row * columns, c, columns);
+        up[j] = load_pack<kWhole>(dy + row * columns, c, columns);
       }
-      store_pack<kWhole>(dx + row * columns, c, columns, out);
+#pragma unroll
+      for (int j = 0; j < kAhead; ++j) {
+        const int64_t row = first + j * kColumnWarps;
+        if (row >= range.end) continue;
+        Pack<T> out;
+#pragma unroll
+        for (int i = 0; i < kPack<T>; ++i) {
+          const A d = A(up[j].at[i]) * f.derivative(A(in[j].at[i]) + A(b.at[i]));
+          out.at[i] = T(d);
+          sums.at[i] += d;
+        }
+        store_pack<kWhole>(dx + row * columns, c, columns, out);
+      }
     }
   }
   if (partial) store_column_sums(sums, partial, columns);

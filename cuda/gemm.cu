@@ -5,8 +5,8 @@
 // Shapes   C [m, n], op(A) [m, k], op(B) [k, n], bias [n]; `batch` of each but the bias
 // Compute  2 batch m n k FLOPs
 // Memory   cublasLt's own; where C becomes the bias first, batch m n sizeof(T) bytes
-// Launch   cublasLt's own; where it adds no bias (double), C becomes the bias first, and the product is added to it; what
-//          else it does not do (in double, or for n no multiple of 8) are the kernels of gelu and sum
+// Launch   cublasLt's own; where it adds no bias (double), C becomes the bias first, and the product is added to it; gelu
+//          but for bfloat16 and n a multiple of 8, its gradient, and sums in double are kernels of ours
 #include "core/kernels.h"
 #include "core/pointwise.h"
 #include "cuda/map.h"
@@ -67,12 +67,10 @@ void gemm_gelu(Cuda on, const Gemm<T, T>& g, T* kept) {
 }
 
 template <class T>
-void gemm_gelu_backward(Cuda on, const Gemm<T, T>& g, const T*, const T* kept, T* dbias, Acc<T>*) {
-  if (multiplied(on, g, {.epilogue = Epilogue::gelu_gradient, .aux = const_cast<T*>(kept), .sums = dbias}))
-    return;
+void gemm_gelu_backward(Cuda on, const Gemm<T, T>& g, const T*, const T* kept, T* dbias, Acc<T>* partial) {
   gemm(on, g);
-  unary_backward(on, GeluTanh(), kept, g.c, g.c, g.m * g.n);
-  if (dbias) sum(on, g.c, dbias, 1, g.m, g.n, 1.0);
+  bias_unary_backward(on, GeluTanh(), kept, static_cast<const T*>(nullptr), g.c, g.c, dbias, partial, g.m,
+                      g.n);
 }
 
 template <class T>

@@ -162,8 +162,9 @@ __global__ void norm_backward_warp_per_row(NormBackward<T> p) {
 // columns; `shared` (kColumnWarps, 2, C) holds each warp's sums of dy xhat and of dy.
 template <class T>
 constexpr size_t kSharedOfColumn = sizeof(Acc<T>) * kColumnWarps * 2;
-constexpr int64_t kFewElements =
-    1 << 19;  // what a launch takes is more than what it saves by going on in cache
+constexpr int64_t kFewRows = 2048;  // of which a warp of the 64 blocks goes through four
+constexpr size_t kSharedWithoutAsking =
+    48 * 1024;  // what a launch may have without more ado, comes_last's flag included
 
 template <class T, bool kWhole>
 __global__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T>* dbiases,
@@ -205,8 +206,7 @@ __global__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweigh
   }
   if (!comes_last(counter)) return;
   for (int i = skip + static_cast<int>(threadIdx.x); i < end; i += kColumnWarps * 32) {
-    A sum = 0;
-    for (unsigned block = 0; block < gridDim.y; ++block) sum += place(i, block);
+    const A sum = sum_of_blocks(&place(i, 0), gridDim.y, columns);
     (i < columns ? p.dweight[i] : p.dbias[i - columns]) = T(sum);
   }
 }
@@ -220,6 +220,7 @@ __global__ void norm_backward_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T
   const RowRange range = rows_of_warp(p.rows);
   Pack<A, kSize> dweight{}, dbias{};
   if (c < columns) {
+#pragma unroll 4  // so many rows are read at once
     for (int64_t row = range.first; row < range.end; row += kColumnWarps) {
       const auto s = load_pack<kWhole>(p.s + row * columns, c, columns);
       const auto dy = load_pack<kWhole>(p.dy + row * columns, c, columns);
@@ -256,7 +257,7 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
   Acc<T>* const dweights = p.dweight ? p.partial : nullptr;
   Acc<T>* const dbiases = p.dbias ? p.partial + (p.dweight ? row_blocks(p.rows) * p.columns : 0) : nullptr;
   const size_t shared = kSharedOfColumn<T> * static_cast<size_t>(p.columns);
-  if ((dweights || dbiases) && p.rows > 0 && p.rows * p.columns <= kFewElements && shared <= 48 * 1024) {
+  if ((dweights || dbiases) && p.rows > 0 && p.rows <= kFewRows && shared < kSharedWithoutAsking) {
     const auto start = [&]<bool kWhole>() {
       launch<norm_backward_rows_and_columns<T, kWhole>>(dim3(1, static_cast<unsigned>(row_blocks(p.rows))),
                                                         kColumnWarps * 32, shared, on.stream, p, dweights,

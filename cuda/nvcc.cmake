@@ -9,6 +9,9 @@ if(NOT CMAKE_CUDA_COMPILER)
 endif()
 set(CMAKE_CUDA_ARCHITECTURES OFF)  # galvan_cuda names its own
 enable_language(CUDA)
+if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.3)
+  message(FATAL_ERROR "GALVAN_CUDA=ON needs nvcc 12.3 or newer; ${CMAKE_CUDA_COMPILER} is ${CMAKE_CUDA_COMPILER_VERSION}")
+endif()
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 
 get_filename_component(toolkit ${CMAKE_CUDA_COMPILER} REALPATH)

@@ -25,7 +25,7 @@ class DeviceTable {
   T* data() const { return at(words_); }
   // The host's copy; on the CPU it is the table itself.
   std::span<T> host() const { return {at(host_), size_}; }
-  // Copies, once what is under way on the device is done. They take no memory.
+  // Copies, in the order of the device's stream; the host waits for what it reads.
   void to_device() const {
     if (!words_.device().is_cpu()) words_.copy_(host_);
   }

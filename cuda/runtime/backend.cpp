@@ -64,6 +64,7 @@ OpenCard& open_card(Device device) {
     check(reason.empty(), device, ": ", reason);
     opened = new OpenCard;
     std::atexit([] {
+      cudaStreamSynchronize(opened->stream);  // copies from pinned memory end before it goes
       opened->staging.reset();
       opened->allocator.release();
     });

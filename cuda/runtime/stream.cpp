@@ -17,6 +17,7 @@ Event::~Event() { cudaEventDestroy(event_); }
 void Event::record(cudaStream_t stream) const { GALVAN_CUDA_CALL(cudaEventRecord(event_, stream)); }
 void Event::synchronize() const { GALVAN_CUDA_CALL(cudaEventSynchronize(event_)); }
 float Event::since(const Event& begin) const {
+  synchronize();
   float milliseconds = 0;
   GALVAN_CUDA_CALL(cudaEventElapsedTime(&milliseconds, begin.event_, event_));
   return milliseconds;

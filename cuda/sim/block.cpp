@@ -287,6 +287,12 @@ void* Block::shared_variable(const void* key, size_t bytes, size_t alignment, co
     error(concat("uses ", static_bytes_used_, " bytes of static and ", dynamic,
                  " of dynamic shared memory, of ", kStaticSharedLimit, " and ", kSharedLimit, " in all"),
           where);
+  // cuda/dialect.h asks for more than that by the dynamic memory alone.
+  if (dynamic <= kStaticSharedLimit && dynamic + static_bytes_used_ > kStaticSharedLimit)
+    error(concat("uses ", static_bytes_used_, " bytes of static and ", dynamic,
+                 " of dynamic shared memory, of ", kStaticSharedLimit,
+                 " that a launch may have without asking for more"),
+          where);
   static_shared_end_ = offset + bytes;
   shared_variables_.push_back({key, offset});
   std::memset(shared_.data() + offset, kPoison, bytes);

@@ -153,7 +153,7 @@ class Block {
 };
 
 // What a kernel may use of shared memory: without asking, and at most (an H100's).
-inline constexpr size_t kStaticSharedLimit = 48 << 10;
+inline constexpr size_t kStaticSharedLimit = 48 << 10;  // and of all, where launch() does not ask for more
 inline constexpr size_t kSharedLimit = 227 << 10;
 // While somebody watches: memory that belongs to nobody, in front of each shared variable and in all.
 inline constexpr size_t kGuardBytes = 64, kMostGuards = 32 << 10;

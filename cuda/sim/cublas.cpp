@@ -1,5 +1,6 @@
 // cublasLt on the simulated card. It is as fussy as the real one may be: an algorithm works only for addresses as
-// aligned as the heuristic was told, deep products sum in the workspace, and a product of doubles has no epilogue.
+// aligned as the heuristic was told, deep products sum in the workspace, a product of doubles has no epilogue, and one
+// of a single column none but the bias.
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -64,16 +65,11 @@ uint32_t alignment_of(const void* address) {
   return alignment;
 }
 
-bool has_aux(uint32_t epilogue) {
-  return epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS || epilogue == CUBLASLT_EPILOGUE_DGELU ||
-         epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD;
-}
+bool has_aux(uint32_t epilogue) { return epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS; }
 bool has_bias(uint32_t epilogue) {
   return epilogue == CUBLASLT_EPILOGUE_BIAS || epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
 }
-bool has_sums(uint32_t epilogue) {
-  return epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD || epilogue == CUBLASLT_EPILOGUE_BGRADB;
-}
+bool has_sums(uint32_t epilogue) { return epilogue == CUBLASLT_EPILOGUE_BGRADB; }
 
 bool fits(const cublasLtMatrixLayoutOpaque_t& x, bool transposed, int64_t rows, int64_t columns) {
   return (transposed ? x.columns : x.rows) == rows && (transposed ? x.rows : x.columns) == columns &&
@@ -102,7 +98,7 @@ cublasStatus_t examine(const cublasLtMatmulDescOpaque_t& operation, const cublas
       operation.scale != (is_double ? CUDA_R_64F : CUDA_R_32F) ||
       (operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && d.type != CUDA_R_32F) ||
       (is_double && epilogue != CUBLASLT_EPILOGUE_DEFAULT) ||
-      (d.batch > 1 && (has_aux(epilogue) || has_sums(epilogue))))
+      ((d.batch > 1 || d.columns == 1) && (has_aux(epilogue) || has_sums(epilogue))))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -166,24 +162,13 @@ void multiply_with_aux(const galvan::Gemm<T, T>& g, const Extra<T>& extra) {
                                   .c = wide.data(),
                                   .ldc = g.n,
                                   .bias = g.bias});
-  const galvan::GeluTanh gelu;
-  std::vector<A> sums(static_cast<size_t>(g.n));
   for (int64_t i = 0; i < g.m; ++i) {
     for (int64_t j = 0; j < g.n; ++j) {
       const A value = wide[static_cast<size_t>(i * g.n + j)];
-      T& aux = extra.aux[i * extra.aux_leading + j];
-      if (extra.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS) {
-        aux = T(value);
-        g.c[i * g.ldc + j] = T(gelu(value));
-      } else {
-        const A gradient = value * gelu.derivative(A(aux));
-        g.c[i * g.ldc + j] = T(gradient);
-        sums[static_cast<size_t>(j)] += gradient;
-      }
+      extra.aux[i * extra.aux_leading + j] = T(value);
+      g.c[i * g.ldc + j] = T(galvan::GeluTanh()(value));
     }
   }
-  if (extra.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD)
-    for (int64_t j = 0; j < g.n; ++j) extra.vector[j] = T(sums[static_cast<size_t>(j)]);
 }
 
 // Sums of op(A)'s rows; cublasLt's B is A.
@@ -210,18 +195,15 @@ void run(Operation operation, const galvan::Gemm<T, T>& g, const Extra<T>& extra
   add_rows(writes, g.c, g.m, g.n, g.ldc, g.batch, g.batch_stride_c);
   if (g.accumulate) reads.insert(reads.end(), writes.begin(), writes.end());
   if (workspace_bytes > 0) writes.push_back({workspace, workspace_bytes, 1, 0});
-  const bool forward = extra.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
-  if (has_aux(extra.epilogue))
-    add_rows(forward ? writes : reads, extra.aux, g.m, g.n, extra.aux_leading, 1, 0);
-  if (has_sums(extra.epilogue)) {
-    const int64_t length = extra.epilogue == CUBLASLT_EPILOGUE_BGRADB ? g.m : g.n;
-    add_rows(writes, extra.vector, 1, length, length, 1, 0);
-  }
+  if (has_aux(extra.epilogue)) add_rows(writes, extra.aux, g.m, g.n, extra.aux_leading, 1, 0);
+  if (has_sums(extra.epilogue)) add_rows(writes, extra.vector, 1, g.m, g.m, 1, 0);
   galvan::sim::call_library(operation, reads, writes);
-  if constexpr (!std::is_same_v<T, double>)
-    if (has_aux(extra.epilogue)) return multiply_with_aux(g, extra);
-  galvan::gemm(g);
-  if (extra.epilogue == CUBLASLT_EPILOGUE_BGRADB) sum_rows(g, extra.vector);
+  if (has_aux(extra.epilogue)) {
+    if constexpr (!std::is_same_v<T, double>) multiply_with_aux(g, extra);  // doubles have none
+  } else {
+    galvan::gemm(g);
+  }
+  if (has_sums(extra.epilogue)) sum_rows(g, extra.vector);
   if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
 }
 

@@ -139,10 +139,26 @@ void wait(cudaEvent_t event) {
   join(host_after, event->after);
 }
 
+// Copies to the card that are under way when their calls have returned; streams do not wait for them.
+struct Late {
+  uint64_t position;
+  std::shared_ptr<const Clock> after;
+  Work work;
+};
+std::vector<Late> late;
+
+void arrive() {
+  for (const Late& copy : std::exchange(late, {})) {
+    run({.position = copy.position, .after = copy.after}, copy.work);
+    join(host_after, 0, copy.position);
+  }
+}
+
 // A copy or fill that has ended when the call returns, and waits for no stream that does not wait for it.
 cudaError_t run_at_once(const Work& work) {
   const std::lock_guard lock(the_lock);
   if (const cudaError_t error = drain_all(); error != cudaSuccess) return error;
+  arrive();
   run({.position = ++host_copies, .after = std::make_shared<Clock>(host_after)}, work);
   join(host_after, 0, host_copies);
   return state();
@@ -161,6 +177,26 @@ void copy_bytes(Operation operation, void* to, const void* from, size_t bytes) {
   operation.name = "cudaMemcpy";
   if (watching()) watching()->copy(operation, to, from, bytes);
   std::memcpy(to, from, bytes);
+}
+
+// The pinned memory of a copy that is queued, for as long as it is.
+struct PinnedUse {
+  const char* begin;
+  size_t bytes;
+  bool
+      is_shared;  // with a copy that was queued before: the stream's order holds, and the host has no part in it
+};
+std::shared_ptr<const PinnedUse> use_pinned(const void* memory, size_t bytes) {
+  static std::vector<std::weak_ptr<const PinnedUse>> all;  // under the_lock
+  std::erase_if(all, [](const auto& use) { return use.expired(); });
+  const auto* const begin = static_cast<const char*>(memory);
+  const bool is_shared = std::any_of(all.begin(), all.end(), [&](const auto& weak) {
+    const auto use = weak.lock();
+    return use && begin < use->begin + use->bytes && use->begin < begin + bytes;
+  });
+  const auto use = std::make_shared<const PinnedUse>(PinnedUse{begin, bytes, is_shared});
+  all.push_back(use);
+  return use;
 }
 
 // What the host's pinned memory was when a copy was asked for, and is when it happens.
@@ -393,21 +429,37 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const std::lock_guard lock(the_lock);
   const auto copy = [=](const Operation& operation) { copy_bytes(operation, to, from, bytes); };
   if (!stream || stream->capture) return append(stream, cudaGraphNodeTypeMemcpy, copy);
+  const void* const host = is_device_address(from) ? to : from;
+  const auto use = watching() && is_pinned(host) ? use_pinned(host, bytes) : nullptr;
+  const auto keeping = [=](const Operation& operation) { return copy(operation), void(use); };
   if (is_device_address(from)) {
-    if (is_pinned(to) && watching()) std::memset(to, 0xff, bytes);  // nothing to rely on meanwhile
-    const cudaError_t error = append(stream, cudaGraphNodeTypeMemcpy, copy);
+    if (use && !use->is_shared) std::memset(to, 0xff, bytes);  // nothing to rely on meanwhile
+    const cudaError_t error = append(stream, cudaGraphNodeTypeMemcpy, keeping);
     if (!is_device_address(to) && !is_pinned(to)) wait(stream);
     return error == cudaSuccess ? state() : error;
   }
-  if (is_pinned(from) && !watching()) return append(stream, cudaGraphNodeTypeMemcpy, copy);
+  if (is_pinned(from) && (!use || use->is_shared)) return append(stream, cudaGraphNodeTypeMemcpy, keeping);
   const char* const begin = static_cast<const char*>(from);
   const auto taken = std::make_shared<const std::vector<char>>(begin, begin + bytes);
-  return append(stream, cudaGraphNodeTypeMemcpy, [=, pinned = is_pinned(from)](const Operation& operation) {
-    if (pinned) check_unchanged(begin, *taken);
+  return append(stream, cudaGraphNodeTypeMemcpy, [=](const Operation& operation) {
+    if (use) check_unchanged(begin, *taken);
     copy_bytes(operation, to, taken->data(), bytes);
   });
 }
+// Of little memory that is not pinned, what the call waits for is that it has been read ("API synchronization behavior",
+// CUDA Runtime API): it gets to the card as late as anything may that nobody waits for.
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
+  constexpr size_t kLittle = 64 << 10;
+  if (is_device_address(to) && !is_device_address(from) && !is_pinned(from) && bytes <= kLittle) {
+    const std::lock_guard lock(the_lock);
+    if (const cudaError_t error = drain_all(); error != cudaSuccess) return error;
+    const char* const begin = static_cast<const char*>(from);
+    late.push_back({++host_copies, std::make_shared<Clock>(host_after),
+                    [=, taken = std::vector<char>(begin, begin + bytes)](const Operation& operation) {
+                      copy_bytes(operation, to, taken.data(), bytes);
+                    }});
+    return state();
+  }
   return run_at_once([=](const Operation& operation) { copy_bytes(operation, to, from, bytes); });
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
@@ -452,6 +504,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(the_lock);
   if (const cudaError_t error = drain_all(); error != cudaSuccess) return error;
+  arrive();
   for (const cudaStream_t stream : streams()) wait(stream);
   return cudaSuccess;
 }
@@ -497,7 +550,11 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-  cudaEventSynchronize(end);
+  const std::lock_guard lock(the_lock);
+  for (const cudaEvent_t event : {begin, end}) {
+    if (!event->stream) return set(cudaErrorInvalidResourceHandle);
+    if (event->stream->finished < event->position) return set(cudaErrorNotReady);
+  }
   *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
   return state();
 }

@@ -69,6 +69,7 @@ void check_cross_entropy(std::vector<T> values, int64_t rows, int64_t classes, d
   mean_of_all(Cpu{});
   mean_of_all(cuda);
   dlogits.check(tolerance<T>(classes));
+  losses_of_both.check(16 * tolerance<A>(classes));
   both(Cpu{}, false);
   both(cuda, false);
   dlogits.check(tolerance<T>(classes));

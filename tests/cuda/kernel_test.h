@@ -14,13 +14,19 @@
 
 namespace galvan {
 
+// cudaMemcpy alone returns when the host's memory has been read, and no stream of ours waits for the rest.
+inline void copy_to_card(void* to, const void* from, size_t bytes) {
+  GALVAN_CUDA_CALL(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice));
+  GALVAN_CUDA_CALL(cudaDeviceSynchronize());
+}
+
 // An array on the card, with what the host has in it.
 template <class T>
 class DeviceArray {
  public:
   explicit DeviceArray(const std::vector<T>& values) : size_(values.size()) {
     GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&data_), (size_ + 1) * sizeof(T)));
-    GALVAN_CUDA_CALL(cudaMemcpy(data_, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
+    copy_to_card(data_, values.data(), size_ * sizeof(T));
   }
   explicit DeviceArray(size_t size) : DeviceArray(std::vector<T>(size)) {}
   ~DeviceArray() { cudaFree(data_); }
@@ -101,9 +107,7 @@ struct Plain {
   explicit Plain(int64_t n)
       : size(static_cast<size_t>(n)), host(new T[size]()), device(std::vector<char>(size * sizeof(T))) {}
   T* on_device() const { return reinterpret_cast<T*>(device.data()); }
-  void to_device() const {
-    GALVAN_CUDA_CALL(cudaMemcpy(device.data(), host.get(), size * sizeof(T), cudaMemcpyHostToDevice));
-  }
+  void to_device() const { copy_to_card(device.data(), host.get(), size * sizeof(T)); }
   // Whether the card's array equals the host's; NaN equals NaN, as their bits need not.
   bool same() const {
     const std::vector<char> bytes = device.values();

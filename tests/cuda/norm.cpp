@@ -85,5 +85,13 @@ TEST_CASE_TEMPLATE("norms equal the CPU's", T, float, double, bfloat16) {
 }
 
 TEST_CASE_TEMPLATE("a norm's weight and bias gradients sum many blocks of rows", T, float, double, bfloat16) {
-  check_norm<T>(1025, 5, {.centered = true, .residual = false, .weight = true, .bias = true});
+  for (const int64_t rows : {1025, 2049})  // in one launch, and in several
+    check_norm<T>(rows, 5, {.centered = true, .residual = false, .weight = true, .bias = true});
+}
+
+// Where the one launch's shared memory comes to its end.
+TEST_CASE_TEMPLATE("norms of the widths about which their backward takes another way", T, float, double,
+                   bfloat16) {
+  for (const int64_t columns : {376, 384, 760, 768, 776})
+    check_norm<T>(17, columns, {.centered = true, .residual = false, .weight = true, .bias = true});
 }

@@ -197,9 +197,9 @@ TEST_CASE("from a step on that is not finite nothing is updated") {
     float* const spoilt = bad_loss ? blocks.loss.device.data() : blocks.grad.device.data() + 128;
     float good = 0;
     GALVAN_CUDA_CALL(cudaMemcpy(&good, spoilt, sizeof(float), cudaMemcpyDeviceToHost));
-    GALVAN_CUDA_CALL(cudaMemcpy(spoilt, &nan, sizeof(float), cudaMemcpyHostToDevice));
+    copy_to_card(spoilt, &nan, sizeof(float));
     CHECK(on_card(kSettings).non_finite_at == 1);
-    GALVAN_CUDA_CALL(cudaMemcpy(spoilt, &good, sizeof(float), cudaMemcpyHostToDevice));
+    copy_to_card(spoilt, &good, sizeof(float));
     const StepControl later = on_card(kSettings);
     CHECK(later.applied == 0);
     CHECK(later.non_finite_at == 1);

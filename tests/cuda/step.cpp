@@ -9,9 +9,10 @@
 
 using namespace galvan;
 
-TEST_CASE("a step of the preset tiny is at most 90 kernels, copies and fills") {
+TEST_CASE("a step of the preset tiny is at most 96 kernels, copies and fills") {
   TemporaryDirectory directory;
-  // The same kernels do a narrower model's work; sizes decide only whether they take whole packs, and do here, too.
+  // The same kernels do a narrower model's work: both take whole packs, and both have so few rows that a norm's backward
+  // is one launch (768 of 128 columns are those of tiny at batch 12).
   ModelConfig narrow = preset("tiny");
   narrow.width = 32;
   narrow.context = 8;
@@ -25,7 +26,11 @@ TEST_CASE("a step of the preset tiny is at most 90 kernels, copies and fills") {
   for (const std::string& name : operations) all += name + ' ';
   CAPTURE(all);
   CHECK(operations.size() > 60);
-  CHECK(operations.size() <= 90);
+  const auto libraries = std::count(operations.begin(), operations.end(), "cublasLt");
+  CHECK(static_cast<std::ptrdiff_t>(operations.size()) - libraries <= 45);
+#ifdef GALVAN_CUDA_SIM  // a card's cublasLt adds some of its sums up in a kernel of its own
+  CHECK(operations.size() <= 96);
+#endif
   CHECK(std::count(operations.begin(), operations.end(), "copy") == 0);
 }
 

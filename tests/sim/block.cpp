@@ -91,17 +91,27 @@ __global__ void too_much_shared(float* y) {
   first[0] = second[0] = y[0];
 }
 
+__global__ void static_beside_dynamic(float* y) {
+  GALVAN_SHARED(float[4], flag);  // @beside
+  flag[0] = dynamic_shared<float>()[0] = y[0];
+}
+
 // Runs kernel<...> on 64 floats each way; gives what the simulator has to say, or "".
 template <auto kKernel, class... Args>
-std::string error_of(unsigned threads, Args... args) {
+std::string error_with_shared(size_t bytes, unsigned threads, Args... args) {
   sim::Block block;
-  const sim::Launch launch{sim::kernel_name<kKernel>(), 1, threads, 0};
+  const sim::Launch launch{sim::kernel_name<kKernel>(), 1, threads, bytes};
   try {
     block.run(launch, {}, [&] { kKernel(args...); });
   } catch (const sim::KernelError& error) {
     return error.what();
   }
   return "";
+}
+
+template <auto kKernel, class... Args>
+std::string error_of(unsigned threads, Args... args) {
+  return error_with_shared<kKernel>(0, threads, args...);
 }
 
 }  // namespace
@@ -179,4 +189,12 @@ TEST_CASE("more shared memory than a block has") {
   CHECK(error_of<too_much_shared>(1, y) ==
         "too_much_shared, block (0,0,0), thread (0,0,0) at " + line("too much") +
             ": uses 49200 bytes of static and 0 of dynamic shared memory, of 49152 and 232448 in all");
+  // Up to 48 KiB a launch has without asking for it: static and dynamic memory together.
+  CHECK(error_with_shared<static_beside_dynamic>(49152 - 16, 1, y) == "");
+  CHECK(error_with_shared<static_beside_dynamic>(49152, 1, y) ==
+        "static_beside_dynamic, block (0,0,0), thread (0,0,0) at " + line("beside") +
+            ": uses 16 bytes of static and 49152 of dynamic shared memory, of 49152 that a launch may have "
+            "without "
+            "asking for more");
+  CHECK(error_with_shared<static_beside_dynamic>(49168, 1, y) == "");
 }

@@ -124,6 +124,25 @@ TEST_CASE("the host writes pinned memory that is being copied to the card") {
       "cudaMemcpy: byte 26 of the pinned memory that it reads has been written since the copy was asked for");
 }
 
+TEST_CASE("copies that follow one another through one piece of pinned memory are no mistake") {
+  const sim::Zeros x, y;
+  const Pinned<float> host(64);
+  const Stream stream;
+  std::memset(host.data(), 0, 64 * sizeof(float));
+  const auto from_host = [&](float* to) {
+    GALVAN_CUDA_CALL(cudaMemcpyAsync(to, host.data(), 64 * sizeof(float), cudaMemcpyHostToDevice, stream));
+  };
+  const auto to_host = [&](const float* from) {
+    GALVAN_CUDA_CALL(cudaMemcpyAsync(host.data(), from, 64 * sizeof(float), cudaMemcpyDeviceToHost, stream));
+  };
+  to_host(x);
+  from_host(y);
+  to_host(y);
+  stream.synchronize();
+  CHECK(host.data()[63] == 0);
+  check_error(error_so_far(), "");
+}
+
 TEST_CASE("what the host reads of a copy too early is not what it copies") {
   const sim::Zeros x;
   const Pinned<float> host(64);

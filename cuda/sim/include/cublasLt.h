@@ -61,8 +61,6 @@ enum cublasLtEpilogue_t {
   CUBLASLT_EPILOGUE_DEFAULT = 1,
   CUBLASLT_EPILOGUE_BIAS = 4,             // a number for each of D's rows
   CUBLASLT_EPILOGUE_GELU_AUX_BIAS = 164,  // the sum with the bias to aux, its GELU to D
-  CUBLASLT_EPILOGUE_DGELU = 192,          // times GELU's derivative at aux
-  CUBLASLT_EPILOGUE_DGELU_BGRAD = 208,    // and the sums of D's rows to the vector
   CUBLASLT_EPILOGUE_BGRADB = 512,         // the sums of op(B)'s columns to the vector
 };
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* operation, cublasComputeType_t compute,
