@@ -37,15 +37,12 @@ void print_row(const BenchTable& table, const BenchRow& row) {
               microseconds(quantile(row.times, 0.8)).c_str(), rate(row.bytes).c_str(),
               rate(row.flops).c_str(),
               floor.seconds > 0 ? printed("%.0f %%", 100 * floor.seconds / median).c_str() : "", floor.bound,
-              row.bytes > 0 ? printed("%.2f", row.error).c_str() : "", row.error > 1 ? "  WRONG" : "",
-              row.deterministic ? "" : "  NOT DETERMINISTIC");
+              row.bytes > 0 && table.dtype != "f64" ? printed("%.2f", row.error).c_str() : "",
+              row.error > 1 ? "  WRONG" : "", row.deterministic ? "" : "  NOT DETERMINISTIC");
   std::fflush(stdout);
 }
 
-bool all_right(const BenchTable& table) {
-  return std::none_of(table.rows.begin(), table.rows.end(),
-                      [](const BenchRow& row) { return row.error > 1 || !row.deterministic; });
-}
+bool is_right(const BenchRow& row) { return row.error <= 1 && row.deterministic; }
 
 // Rows of the same name in both, in the order of the new ones.
 struct Paired {
@@ -83,9 +80,9 @@ int print_comparison(const Paired& paired, const std::vector<Comparison>& compar
                 name(c.verdict));
   }
   std::printf("%d faster, %d slower, %d that can't be told apart.\n",
-              counts[static_cast<int>(Verdict::faster)], counts[static_cast<int>(Verdict::slower)],
-              counts[static_cast<int>(Verdict::cannot_tell)]);
-  return counts[static_cast<int>(Verdict::slower)] > 0 ? 3 : 0;
+              counts[static_cast<int>(SpeedVerdict::faster)], counts[static_cast<int>(SpeedVerdict::slower)],
+              counts[static_cast<int>(SpeedVerdict::cannot_tell)]);
+  return counts[static_cast<int>(SpeedVerdict::slower)] > 0 ? 3 : 0;
 }
 
 // What a shell command prints.
@@ -113,8 +110,9 @@ class BenchCommand : public Command {
 
 Times are medians. GB/s count every input read once and every output written once; data may come from a
 cache, so that more than the copying rate is no mistake. `light` is the share of the least time that the
-measured ceilings allow. `error` is the distance from f64 as a share of what rounding allows: above 1 is
-wrong. Verdicts of a table are all true with a chance of 1 - alarm-rate at least where nothing changed.
+measured ceilings allow. `error` is a forward pass's distance from f64 as a share of what rounding
+allows: above 1 is wrong. Where nothing changed, --against has any verdict at all with a chance of
+alarm-rate at most; of two files that holds only if the machine was in one state both times.
 The exit code is 3 when a row is slower, 4 when a result is wrong.)";
   }
 
@@ -129,7 +127,7 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
                  {.least = 0, .most = 1024});
     settings.add("json", &json_, "keep the times in this file; - is standard output, and nothing else then");
     settings.add("against", &against_, "another build's galvan, run in turn with this one");
-    settings.add("pairs", &pairs_, "turns with --against; default as many as verdicts need, 12 at least",
+    settings.add("pairs", &pairs_, "turns with --against; default five more than a verdict takes at least",
                  {.least = 1, .most = 10000});
     settings.add("alarm-rate", &alarm_rate_, "chance of a verdict in a table in which nothing changed",
                  {.least = 1e-9, .most = 0.5});
@@ -138,7 +136,14 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
 
   int run(Settings& settings) override {
     if (!config_.empty()) settings.apply_file(config_);
-    if (!arguments_.empty()) return compare();
+    if (!arguments_.empty()) {
+      refuse(settings, {"filter", "dtype", "samples", "threads", "json", "against", "pairs"}, "compare");
+      return compare();
+    }
+    if (against_.empty())
+      refuse(settings, {"pairs", "alarm-rate"}, "one build");
+    else
+      refuse(settings, {"json"}, "--against");
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
     options_.dtype = parse_dtype(dtype_);
     options_.samples = static_cast<int>(samples_);
@@ -146,6 +151,11 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
   }
 
  private:
+  static void refuse(const Settings& settings, const std::vector<const char*>& options, const char* beside) {
+    for (const char* option : options)
+      if (settings.given(option)) throw UsageError(concat("--", option, " does nothing with ", beside));
+  }
+
   int measure() {
     const bool quiet = json_ == "-";
     bool begun = false;
@@ -157,11 +167,13 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
     table.machine = {{"galvan", GALVAN_VERSION},   {"compiler", compiler_name()},
                      {"build", GALVAN_BUILD},      {"processor", processor_name()},
                      {"kernels", isa_name(isa())}, {"threads", std::to_string(threads())}};
-    if (quiet)
+    if (quiet) {
+      for (const BenchRow& row : table.rows)
+        if (!is_right(row)) std::fprintf(stderr, "galvan: %s is wrong\n", key_of(row).c_str());
       std::cout << to_json(table);
-    else if (!json_.empty())
-      write_file_atomically(json_, to_json(table));
-    return all_right(table) ? 0 : 4;
+    }
+    if (!quiet && !json_.empty()) write_file_atomically(json_, to_json(table));
+    return std::all_of(table.rows.begin(), table.rows.end(), is_right) ? 0 : 4;
   }
 
   int compare() const {
@@ -207,7 +219,7 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
         for (size_t i = 0; i < table.rows.size(); ++i)
           tables[which].rows[i].times.push_back(table.rows[i].times[0]);
       }
-      if (pairs == 0) pairs = std::max(12, pairs_needed(tables[1].rows.size(), alarm_rate_));
+      if (pairs == 0) pairs = pairs_needed(tables[1].rows.size(), alarm_rate_) + 5;  // a few may disagree
       std::fprintf(stderr, "turn %lld of %lld\n", static_cast<long long>(turn + 1),
                    static_cast<long long>(pairs));
     }

@@ -1,5 +1,6 @@
 #include "apps/bench/table.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
@@ -49,7 +50,7 @@ BenchTable parse_bench_table(const std::string& text, const std::string& name) {
                             .shape = row.at("shape"),
                             .bytes = row.at("bytes"),
                             .flops = row.at("flops"),
-                            .error = row.at("error"),
+                            .error = row.at("error").is_null() ? INFINITY : row.at("error").get<double>(),
                             .deterministic = row.at("deterministic"),
                             .times = row.at("seconds")});
     return table;

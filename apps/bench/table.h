@@ -15,7 +15,8 @@ struct BenchRow {
   std::string shape;     // of the inputs: "64x256, 256"
   double bytes = 0;      // that a forward pass cannot do without; 0 with the backward, whose are not counted
   double flops = 0;      // of a forward pass; 0 where bandwidth is what counts
-  double error = 0;      // the largest distance from f64, as a share of what rounding allows; above 1: wrong
+  // Of a forward pass: the largest distance from f64, as a share of what rounding allows; above 1, it is wrong.
+  double error = 0;
   bool deterministic = true;       // twice the same bits
   std::vector<double> times = {};  // seconds of a call
 };

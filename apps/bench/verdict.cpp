@@ -30,7 +30,8 @@ void judge(std::vector<Comparison>& rows, double alarm_rate) {
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->p < b->p; });
   for (size_t i = 0; i < order.size(); ++i) {
     if (order[i]->p > alarm_rate / static_cast<double>(order.size() - i)) return;
-    if (order[i]->ratio != 1) order[i]->verdict = order[i]->ratio < 1 ? Verdict::faster : Verdict::slower;
+    if (order[i]->ratio != 1)
+      order[i]->verdict = order[i]->ratio < 1 ? SpeedVerdict::faster : SpeedVerdict::slower;
   }
 }
 
@@ -41,7 +42,7 @@ void check_times(const std::vector<double>& times) {
 
 }  // namespace
 
-const char* name(Verdict verdict) {
+const char* name(SpeedVerdict verdict) {
   constexpr const char* kNames[] = {"can't tell", "faster", "slower"};
   return kNames[static_cast<int>(verdict)];
 }

@@ -13,14 +13,14 @@
 
 namespace galvan {
 
-enum class Verdict { cannot_tell, faster, slower };
-const char* name(Verdict verdict);  // "can't tell", "faster", "slower"
+enum class SpeedVerdict { cannot_tell, faster, slower };
+const char* name(SpeedVerdict verdict);  // "can't tell", "faster", "slower"
 
 // Of a new program beside an old one.
 struct Comparison {
   double ratio = 1;  // median of new time / old time
   double p = 1;      // the chance of such times, or more telling ones, if nothing changed
-  Verdict verdict = Verdict::cannot_tell;
+  SpeedVerdict verdict = SpeedVerdict::cannot_tell;
 };
 
 // Seconds; of pairs, the i-th of both were taken one after the other.

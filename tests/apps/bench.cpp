@@ -47,13 +47,43 @@ TEST_CASE("verdicts of a table: Holm's steps, and how many pairs they need") {
   std::vector<Times> rows(40, still);
   rows[17] = faster;
   const std::vector<Comparison> found = compare_pairs(rows, 0.05);
-  for (size_t i = 0; i < found.size(); ++i) CHECK((found[i].verdict == Verdict::faster) == (i == 17));
+  for (size_t i = 0; i < found.size(); ++i) CHECK((found[i].verdict == SpeedVerdict::faster) == (i == 17));
   CHECK(found[17].ratio == doctest::Approx(0.85 / 1.05));
   std::swap(rows[17].old_times, rows[17].new_times);
-  CHECK(compare_pairs(rows, 0.05)[17].verdict == Verdict::slower);
+  CHECK(compare_pairs(rows, 0.05)[17].verdict == SpeedVerdict::slower);
   CHECK(pairs_needed(51, 0.05) == 11);
   rows.resize(52, still);  // so many rows ask for a pair more
-  CHECK(compare_pairs(rows, 0.05)[17].verdict == Verdict::cannot_tell);
+  CHECK(compare_pairs(rows, 0.05)[17].verdict == SpeedVerdict::cannot_tell);
+}
+
+// Of pairs on a machine that drifts: what both of a pair share by a tenth, what is one's own by a twentieth.
+std::vector<Times> drifting_table(size_t rows, int pairs, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<double> normal;
+  std::vector<Times> table(rows);
+  for (Times& row : table)
+    for (int i = 0; i < pairs; ++i) {
+      const double shared = 1e-3 * std::exp(0.1 * normal(random));
+      row.old_times.push_back(shared * std::exp(0.05 * normal(random)));
+      row.new_times.push_back(shared * std::exp(0.05 * normal(random)));
+    }
+  return table;
+}
+
+TEST_CASE("verdicts find a tenth in nine tables of ten, and alarm in one of twenty at most") {
+  constexpr size_t kRows = 120;
+  const int pairs = pairs_needed(kRows, 0.05) + 5;
+  int found = 0, alarms = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    std::vector<Times> table = drifting_table(kRows, pairs, seed);
+    const auto told = [](const Comparison& row) { return row.verdict != SpeedVerdict::cannot_tell; };
+    const auto unchanged = compare_pairs(table, 0.05);
+    alarms += std::any_of(unchanged.begin(), unchanged.end(), told);
+    for (double& time : table[seed].new_times) time *= 1.1;
+    found += compare_pairs(table, 0.05)[seed].verdict == SpeedVerdict::slower;
+  }
+  CHECK(found >= 36);
+  CHECK(alarms <= 2);
 }
 
 TEST_CASE("bench: a table is measured, kept, and read back") {
@@ -75,6 +105,9 @@ TEST_CASE("bench: a table is measured, kept, and read back") {
   CHECK(measured.out.find(floor_of(table.rows[0], table).bound) != std::string::npos);
   CHECK(table.rows[1].pass == "forward and backward");
   CHECK(to_json(table) == place.read("new.json"));
+  BenchTable wrong = table;
+  wrong.rows[0].error = INFINITY;
+  CHECK(parse_bench_table(to_json(wrong), "wrong").rows[0].error == INFINITY);
 }
 
 TEST_CASE("bench compare finds what became slower, and says so with its exit code") {
@@ -115,6 +148,9 @@ TEST_CASE("bench: mistakes are named") {
   refused({"bench", "compare", "one.json"}, 2, "bench takes no arguments but `compare OLD.json NEW.json`");
   refused({"bench", "compare", "no.json", "no.json"}, 1, "no.json");
   refused({"bench", "compare", "text.txt", "text.txt"}, 1, "text.txt: not a file of galvan bench: ");
+  refused({"bench", "compare", "a.json", "b.json", "--dtype", "f32"}, 2, "--dtype does nothing with compare");
+  refused({"bench", "--pairs", "3"}, 2, "--pairs does nothing with one build");
+  refused({"bench", "--against", "x", "--json", "y"}, 2, "--json does nothing with --against");
   refused({"bench", "--filter", "("}, 1, "--filter: '(' is not a regular expression");
   refused({"bench", "--filter", "nothing-has-this"}, 1, "is found by 'nothing-has-this'");
   refused({"bench", "--filter", "^exp", "--against", "/no/such/galvan"}, 1,
