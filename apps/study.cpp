@@ -108,6 +108,7 @@ class Parser {
   void check_option(const std::string& option, const TomlNode& node) const {
     check(option != "out" && option != "threads", at(node), option,
           ": is not for a study, which gives every trial its own");
+    check(option != "epochs", at(node), "epochs: a study counts steps; give steps");
     check(settings_.takes(option), at(node), "unknown option '", option, "' of galvan train");
   }
 
@@ -315,6 +316,14 @@ class Parser {
     o.min_steps = positive<int64_t>(table, "min-steps", kWhole).value_or(first);
     o.reduction = positive<int64_t>(table, "reduction", kWhole).value_or(o.kind == PrunerKind::asha ? 4 : 3);
     o.max_steps = train_.steps;
+    for (const Parameter& parameter : study.space.parameters()) {
+      if (parameter.name != "steps") continue;
+      o.max_steps = 0;
+      if (const auto* range = std::get_if<IntRange>(&parameter.range)) o.max_steps = range->high;
+      if (const auto* choice = std::get_if<Choice>(&parameter.range))
+        for (const ParameterValue& value : choice->values)
+          o.max_steps = std::max(o.max_steps, std::get<int64_t>(value));
+    }
     o.startup_trials = get<int64_t>(table, "startup-trials", o.startup_trials, "a whole number");
     o.warmup_steps = get<int64_t>(table, "warmup-steps", o.warmup_steps, "a whole number");
     o.name = "seed " + std::to_string(study.sampler.seed);

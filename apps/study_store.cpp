@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 
+#include "apps/run_folder.h"
 #include "apps/toml_file.h"
 #include "core/check.h"
 #include "models/files.h"
@@ -39,9 +40,21 @@ constexpr const char* kTables = R"(
     PRIMARY KEY (trial, name));
   CREATE TABLE reports(
     trial INTEGER NOT NULL REFERENCES trials, step INTEGER NOT NULL,
-    loss REAL NOT NULL, accuracy REAL NOT NULL, seconds REAL NOT NULL,
+    loss REAL, accuracy REAL,        -- NULL: NaN
+    seconds REAL NOT NULL,
     PRIMARY KEY (trial, step));
 )";
+
+// Unless it is there already.
+void insert_report(Database& db, int64_t number, const StudyReport& report) {
+  Statement(db, "INSERT INTO reports VALUES (?, ?, ?, ?, ?) ON CONFLICT(trial, step) DO NOTHING")
+      .bind(1, number)
+      .bind(2, report.step)
+      .bind(3, report.loss)
+      .bind(4, report.accuracy)
+      .bind(5, report.seconds)
+      .run();
+}
 
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -71,22 +84,6 @@ ParameterValue read_value(const std::string& toml) {
 fs::path database(const fs::path& folder) { return folder / "study.db"; }
 
 }  // namespace
-
-const char* name(TrialState state) {
-  switch (state) {
-    case TrialState::running:
-      return "running";
-    case TrialState::finished:
-      return "finished";
-    case TrialState::pruned:
-      return "pruned";
-    case TrialState::diverged:
-      return "diverged";
-    case TrialState::failed:
-      return "failed";
-  }
-  return "";
-}
 
 bool is_better(double a, double b, StudyMetric metric) {
   return metric == StudyMetric::accuracy ? a > b : a < b;
@@ -128,6 +125,10 @@ const StudyTrial* best_trial(const std::vector<StudyTrial>& trials, StudyMetric 
 
 void StudyStore::create(const fs::path& folder, const std::string& study_text) {
   std::error_code ignored;
+  check(!fs::exists(folder, ignored) || fs::is_directory(folder, ignored), folder.string(),
+        ": is not an empty folder, which a study needs");
+  make_directories(folder);
+  const RunLock lock(folder);  // of two that begin one here, one comes first
   check(!fs::exists(folder / "study.toml", ignored), folder.string(),
         " holds a study already: --resume goes on with it, another --out begins anew");
   // Of a study that was killed as it began.
@@ -136,9 +137,7 @@ void StudyStore::create(const fs::path& folder, const std::string& study_text) {
     if (file.starts_with("study.db") || (file.starts_with("study.toml.") && file.ends_with(".partial")))
       fs::remove(entry.path(), ignored);
   }
-  check(!fs::exists(folder, ignored) || fs::is_empty(folder, ignored), folder.string(),
-        ": is not an empty folder, which a study needs");
-  make_directories(folder);
+  check(fs::is_empty(folder, ignored), folder.string(), ": is not an empty folder, which a study needs");
   Database db(database(folder), false);
   Transaction change(db);
   db.run(kTables);
@@ -249,6 +248,19 @@ bool StudyStore::budget_left(const std::vector<StudyTrial>& trials) {
   return steps < *study_.steps;
 }
 
+// What fails before its first step takes nothing from a budget of steps or minutes, and so might go on for ever.
+void StudyStore::check_any_begins(const std::vector<StudyTrial>& trials) const {
+  constexpr int kMost = 10;
+  if (study_.trials || study_.sampler.kind == SamplerKind::grid) return;
+  int failed = 0;
+  for (auto trial = trials.rbegin(); trial != trials.rend(); ++trial) {
+    if (trial->state == TrialState::running) continue;
+    if (trial->state != TrialState::failed || trial->steps > 0) return;
+    if (++failed == kMost)
+      fail("the last ", kMost, " trials failed before their first step: ", trial->reason);
+  }
+}
+
 std::optional<StudyTrial> StudyStore::claim(const Sampler& sampler) {
   Transaction change(*db_);
   const std::vector<StudyTrial> all = trials();
@@ -262,6 +274,7 @@ std::optional<StudyTrial> StudyStore::claim(const Sampler& sampler) {
     return trial;
   }
   if (!budget_left(all)) return {};
+  check_any_begins(all);
   std::vector<Trial> seen;
   for (const StudyTrial& trial : all) seen.push_back(to_search(trial, study_.metric));
   StudyTrial trial{.number = static_cast<int64_t>(all.size()), .worked_on = true};
@@ -284,13 +297,7 @@ std::optional<StudyTrial> StudyStore::claim(const Sampler& sampler) {
 
 bool StudyStore::report(int64_t number, const StudyReport& report, const Pruner* pruner) {
   Transaction change(*db_);
-  Statement insert(*db_, "INSERT OR IGNORE INTO reports VALUES (?, ?, ?, ?, ?)");
-  insert.bind(1, number)
-      .bind(2, report.step)
-      .bind(3, report.loss)
-      .bind(4, report.accuracy)
-      .bind(5, report.seconds);
-  insert.run();
+  insert_report(*db_, number, report);
   Statement changes(*db_, "SELECT changes()");
   changes.next();
   const bool is_new = changes.integer(0) > 0;
@@ -322,14 +329,7 @@ bool StudyStore::report(int64_t number, const StudyReport& report, const Pruner*
 
 void StudyStore::finish(const StudyTrial& trial) {
   Transaction change(*db_);
-  for (const StudyReport& r : trial.reports)
-    Statement(*db_, "INSERT OR IGNORE INTO reports VALUES (?, ?, ?, ?, ?)")
-        .bind(1, trial.number)
-        .bind(2, r.step)
-        .bind(3, r.loss)
-        .bind(4, r.accuracy)
-        .bind(5, r.seconds)
-        .run();
+  for (const StudyReport& report : trial.reports) insert_report(*db_, trial.number, report);
   Statement(*db_,
             "UPDATE trials SET state = ?, session = 0, value = ?, steps = ?, seconds = ?, reason = ? WHERE "
             "number = ?")

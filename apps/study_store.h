@@ -10,7 +10,6 @@
 // process that is gone, however it ended, has none.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "apps/database.h"
@@ -35,8 +34,6 @@ struct StudyTrial {
   std::vector<StudyReport> reports = {};
   bool worked_on = false;  // by a process that lives; of a claim: it is new
 };
-
-const char* name(TrialState state);
 
 // What the search sees: less is better.
 Trial to_search(const StudyTrial& trial, StudyMetric metric);
@@ -79,6 +76,7 @@ class StudyStore {
  private:
   bool is_alive(int64_t session) const;
   bool budget_left(const std::vector<StudyTrial>& trials);
+  void check_any_begins(const std::vector<StudyTrial>& trials) const;
 
   std::filesystem::path folder_, directory_;
   std::unique_ptr<Database> db_;

@@ -8,12 +8,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <regex>
-#include <thread>
 
 #include "apps/run_folder.h"
 #include "core/check.h"
@@ -24,17 +23,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Of a process that is gone, the run may still be saving.
-void wait_for_lock(const fs::path& run) {
-  constexpr int kPatience = 600;
-  for (int i = 0;; ++i) {
-    try {
-      const RunLock lock(run);
-      return;
-    } catch (const Error&) {
-      if (i == kPatience) throw;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+bool is_at_work(const fs::path& run) {
+  try {
+    const RunLock lock(run);
+    return false;
+  } catch (const Error&) {
+    return true;
   }
 }
 
@@ -75,13 +69,14 @@ void MetricsTail::poll() {
     offset_ += static_cast<int64_t>(line.size()) + 1;
     const auto record = nlohmann::json::parse(line, nullptr, false);
     if (!record.is_object()) continue;
-    const auto number = [&](const char* key) {
+    const auto number = [&](const char* key, double otherwise = 0) {
       const auto found = record.find(key);
-      return found != record.end() && found->is_number() ? found->get<double>() : 0.0;
+      return found != record.end() && found->is_number() ? found->get<double>() : otherwise;
     };
     step_ = static_cast<int64_t>(number("step"));
     if (record.contains("eval_loss")) {
-      reports_.push_back({step_, number("eval_loss"), number("eval_accuracy"), seconds_});
+      constexpr double kNan = std::numeric_limits<double>::quiet_NaN();  // null, in a record
+      reports_.push_back({step_, number("eval_loss", kNan), number("eval_accuracy", kNan), seconds_});
     } else {
       loss_ = number("loss");
       const double seconds = number("seconds");
@@ -95,19 +90,20 @@ void MetricsTail::poll() {
 TrialProcess::TrialProcess(const StudyTrial& trial, const StudyStore& store, int64_t threads)
     : trial_(trial),
       folder_(fs::absolute(store.run_folder(trial.number))),
+      directory_(store.directory()),
+      options_(store.study().options(trial.point)),
+      threads_(threads),
       metrics_(folder_ / "metrics.jsonl") {
   make_directories(folder_);
-  wait_for_lock(folder_);
+}
+
+void TrialProcess::start() {
+  started_ = true;
   std::error_code ignored;
   const bool begun = fs::exists(folder_ / "config.toml", ignored);
-  if (!begun) {
-    // A kill may have come before the configuration was there; nothing is lost with the rest.
-    for (const char* part : {"metrics.jsonl", "checkpoints", "current", "best"})
-      fs::remove_all(folder_ / part, ignored);
-    write_file_atomically(folder_ / "options.toml", store.study().options(trial.point));
-  }
+  if (!begun) write_file_atomically(folder_ / "options.toml", options_);
   std::vector<std::string> arguments = {"galvan",         "train",     "--out",
-                                        folder_.string(), "--threads", std::to_string(threads)};
+                                        folder_.string(), "--threads", std::to_string(threads_)};
   if (begun) {
     arguments.push_back("--resume");
   } else {
@@ -118,7 +114,7 @@ TrialProcess::TrialProcess(const StudyTrial& trial, const StudyStore& store, int
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   const std::string out = (folder_ / "output.txt").string(), err = (folder_ / "errors.txt").string();
-  const std::string directory = store.directory().string();
+  const std::string directory = directory_.string();
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   check(pid_ >= 0, "cannot start a process: ", std::strerror(errno));
@@ -145,6 +141,11 @@ void TrialProcess::stop() {
 }
 
 bool TrialProcess::poll() {
+  if (!started_) {
+    if (stopping_) return true;
+    if (is_at_work(folder_)) return false;
+    start();
+  }
   if (pid_ <= 0) return true;
   const pid_t ended = ::waitpid(pid_, &status_, WNOHANG);
   check(ended >= 0 || errno == EINTR, "cannot wait for a trial: ", std::strerror(errno));
@@ -154,6 +155,7 @@ bool TrialProcess::poll() {
 }
 
 TrialProcess::Ending TrialProcess::ending() const {
+  if (!started_) return {.interrupted = true};
   if (WIFSIGNALED(status_)) {
     const int signal = WTERMSIG(status_);
     // Before the run catches it, a request to stop ends the process at once.

@@ -36,8 +36,8 @@ class MetricsTail {
 
 class TrialProcess {
  public:
-  // Begins the run, or goes on with it where the folder holds one. `directory` is where it works. The process ends with
-  // this one's, saving first where it has the time. Throws when it cannot be started.
+  // Of a run that poll() begins, or goes on with where the folder holds one, once no other process is at work there: one
+  // that lost its study may still be saving. The process ends with this one's, saving first where it has the time.
   TrialProcess(const StudyTrial& trial, const StudyStore& store, int64_t threads);
   ~TrialProcess();
   TrialProcess(const TrialProcess&) = delete;
@@ -45,7 +45,7 @@ class TrialProcess {
 
   // Asks it to save and end.
   void stop();
-  // Has it ended? Then ending() tells how.
+  // Has it ended? Then ending() tells how. Throws when it cannot be started.
   bool poll();
 
   struct Ending {
@@ -58,14 +58,18 @@ class TrialProcess {
 
   const StudyTrial& trial() const { return trial_; }
   MetricsTail& metrics() { return metrics_; }
-  bool stopping() const { return stopping_; }
 
  private:
+  void start();
+
   StudyTrial trial_;
-  std::filesystem::path folder_;
+  std::filesystem::path folder_, directory_;  // its own, and where it works
+  std::string options_;                       // of a run that begins
+  int64_t threads_;
   MetricsTail metrics_;
   pid_t pid_ = 0;
   int status_ = 0;
+  bool started_ = false;
   bool stopping_ = false;
 };
 

@@ -1,5 +1,9 @@
 // `galvan tune`: searches for the options of training that are best.
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "apps/command.h"
 #include "apps/interrupt.h"
@@ -67,7 +71,7 @@ A study:
       throw UsageError("tune needs a study, a TOML file; or --resume, to go on with the one in --out");
     if (!resume_) {
       const std::string text = read_text_file(words_[0]);
-      parse_study(text, words_[0]);
+      check_data(parse_study(text, words_[0]));
       StudyStore::create(out_, text);
     }
     StudyStore store(out_);
@@ -77,8 +81,9 @@ A study:
     const Interrupt interrupt;
     const TuneEnding ending = run_study(store, options, interrupt.requested());
     if (ending == TuneEnding::stopped) {
-      std::printf("Stopped. This goes on:\n  %s tune --out %s --resume%s\n", program_.c_str(),
-                  shell_quoted(out_).c_str(), jobs_ > 1 ? concat(" --jobs ", jobs_).c_str() : "");
+      std::printf("Stopped. This goes on:\n  %s tune --out %s --resume%s%s\n", program_.c_str(),
+                  shell_quoted(out_).c_str(), jobs_ > 1 ? concat(" --jobs ", jobs_).c_str() : "",
+                  threads_ ? concat(" --threads ", *threads_).c_str() : "");
       return interrupt.exit_code();
     }
     const std::vector<StudyTrial> trials = store.trials();
@@ -92,6 +97,13 @@ A study:
   }
 
  private:
+  // Every trial would fail for want of it.
+  static void check_data(const Study& study) {
+    for (const auto& [option, value] : study.fixed)
+      if (const auto* path = std::get_if<std::string>(&value); path != nullptr && option == "data")
+        check(::access(path->c_str(), R_OK) == 0, "cannot read ", *path, ": ", std::strerror(errno));
+  }
+
   int show(const Settings& settings) {
     if (words_.size() != 2) throw UsageError("show needs a study's folder: galvan tune show FOLDER");
     for (const char* option : {"out", "resume", "jobs", "threads"})

@@ -107,10 +107,16 @@ class Runner {
     trial.seconds = job.metrics().seconds();
     trial.value = value_of_reports(trial.reports, study_);
     trial.reason = reason;
-    if (state == TrialState::finished && !trial.value)
-      trial.reason = concat("never came to a loss of ", study_.target);
+    if (state == TrialState::finished && !trial.value) {
+      if (study_.metric == StudyMetric::time_to_loss) {
+        trial.reason = concat("never came to a loss of ", study_.target);
+      } else {
+        trial.state = TrialState::diverged;
+        trial.reason = "no evaluation gave a finite loss";
+      }
+    }
     store_.finish(trial);
-    settle(job, name(state));
+    settle(job, name(trial.state));
   }
 
   // The trial is in the database with its end.

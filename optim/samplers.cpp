@@ -71,6 +71,11 @@ class SobolSampler : public Sampler {
 
 }  // namespace
 
+const char* name(TrialState state) {
+  constexpr const char* kNames[] = {"running", "finished", "pruned", "diverged", "failed"};
+  return kNames[static_cast<int>(state)];
+}
+
 double sampler_uniform(uint64_t seed, const std::string& name, int64_t number, int64_t i) {
   const RandomStream stream{.seed = seed, .stream = stream_of(name), .step = static_cast<uint32_t>(number)};
   const Philox4 words = stream.words(static_cast<uint64_t>(i));

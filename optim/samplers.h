@@ -21,6 +21,7 @@
 namespace galvan {
 
 enum class TrialState { running, finished, pruned, diverged, failed };
+const char* name(TrialState state);
 
 // What a trial said of itself after so many steps. Less is better, everywhere in the search.
 struct TrialReport {

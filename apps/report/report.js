@@ -136,7 +136,7 @@
               y0 = Math.min(y0, y); y1 = Math.max(y1, y);
             }
         });
-      if (x0 > x1) [x0, x1, y0, y1] = logY ? [0, 1, 0.1, 1] : [0, 1, 0, 1];
+      if (x0 > x1) [x0, x1, y0, y1] = [logX ? 0.1 : 0, 1, logY ? 0.1 : 0, 1];
       if (this.onClock) [x0, x1] = page.range();
       if (this.data.xNames.length) { x0 = -0.5; x1 = this.data.xNames.length - 0.5; }
       if (this.data.fromZero && !logY) y0 = Math.min(0, y0);

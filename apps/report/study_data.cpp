@@ -9,21 +9,6 @@
 namespace galvan::report {
 namespace {
 
-TrialState state_of(galvan::TrialState state) {
-  switch (state) {
-    case galvan::TrialState::running:
-      return TrialState::running;
-    case galvan::TrialState::finished:
-      return TrialState::finished;
-    case galvan::TrialState::pruned:
-      return TrialState::pruned;
-    case galvan::TrialState::diverged:
-    case galvan::TrialState::failed:
-      return TrialState::failed;
-  }
-  return TrialState::failed;
-}
-
 // A number as it is, a choice as its place in the list.
 std::optional<double> place_of(const galvan::Parameter& parameter, const Point& point) {
   const auto found = point.find(parameter.name);
@@ -51,7 +36,7 @@ StudyData read_study(const std::filesystem::path& folder) {
   StudyStore store(folder, /*reading=*/true);
   const Study& study = store.study();
   StudyData data{.name = folder.lexically_normal().string(),
-                 .metric = galvan::name(study.metric),
+                 .metric = name(study.metric),
                  .curve_metric = study.metric == StudyMetric::time_to_loss ? "validation loss" : "",
                  .less_is_better = study.metric != StudyMetric::accuracy};
   for (const galvan::Parameter& parameter : study.space.parameters()) {
@@ -61,10 +46,10 @@ StudyData read_study(const std::filesystem::path& folder) {
       for (const ParameterValue& value : choice->values) described.choices.push_back(to_text(value));
     data.parameters.push_back(std::move(described));
   }
-  const std::vector<galvan::StudyTrial> trials = store.trials();
-  for (const galvan::StudyTrial& trial : trials) {
-    StudyTrial described{
-        .number = trial.number, .state = state_of(trial.state), .value = trial.value, .reason = trial.reason};
+  const std::vector<StudyTrial> trials = store.trials();
+  for (const StudyTrial& trial : trials) {
+    TrialData described{
+        .number = trial.number, .state = trial.state, .value = trial.value, .reason = trial.reason};
     for (const galvan::Parameter& parameter : study.space.parameters())
       described.parameters.push_back(place_of(parameter, trial.point));
     for (const StudyReport& report : trial.reports) {
@@ -73,7 +58,7 @@ StudyData read_study(const std::filesystem::path& folder) {
     }
     data.trials.push_back(std::move(described));
   }
-  if (const galvan::StudyTrial* best = galvan::best_trial(trials, study.metric)) {
+  if (const StudyTrial* best = galvan::best_trial(trials, study.metric)) {
     const auto config = folder / "trials" / std::to_string(best->number) / "config.toml";
     data.best_command = "galvan train --config " + shell_quoted(config.string()) + " --out runs/best";
   }

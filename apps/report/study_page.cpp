@@ -15,19 +15,23 @@ namespace {
 
 constexpr size_t kMostParameters = 5;  // of which every two have a contour
 constexpr size_t kMostRows = 200;      // of the table of trials
-constexpr TrialState kStates[] = {TrialState::finished, TrialState::pruned, TrialState::failed,
-                                  TrialState::running};
+constexpr TrialState kStates[] = {TrialState::finished, TrialState::pruned, TrialState::diverged,
+                                  TrialState::failed, TrialState::running};
 
 size_t colour_of(TrialState state) {
   return state == TrialState::finished ? 0 : state == TrialState::pruned ? 1 : 3;
 }
 
-const StudyTrial* best_trial(const StudyData& study) {
+// Of those that finished: the value of another is not of a whole training.
+const TrialData* best_trial(const StudyData& study) {
   const auto good = goodness(study);
-  const StudyTrial* best = nullptr;
+  const TrialData* best = nullptr;
+  double highest = -1;
   for (size_t i = 0; i < good.size(); ++i)
-    if (good[i] == 1.0 && (best == nullptr || study.trials[i].state == TrialState::finished))
+    if (study.trials[i].state == TrialState::finished && good[i].value_or(-1) > highest) {
+      highest = *good[i];
       best = &study.trials[i];
+    }
   return best;
 }
 
@@ -37,7 +41,7 @@ std::vector<Curve> dots(const StudyData& study, const X& x) {
   std::vector<Curve> curves;
   for (const TrialState state : kStates) {
     Curve curve{.name = name(state), .style = CurveStyle::dots, .colour = colour_of(state)};
-    for (const StudyTrial& trial : study.trials) {
+    for (const TrialData& trial : study.trials) {
       const std::optional<double> place = x(trial);
       if (trial.state != state || !trial.value || !place) continue;
       curve.x.push_back(*place);
@@ -50,14 +54,14 @@ std::vector<Curve> dots(const StudyData& study, const X& x) {
 }
 
 Figure history(const StudyData& study) {
-  Figure figure{.id = "history",
-                .title = "The search as it went on",
-                .unit = study.metric,
-                .x_label = "trial",
-                .curves = dots(
-                    study, [](const StudyTrial& t) { return std::optional(static_cast<double>(t.number)); })};
+  Figure figure{
+      .id = "history",
+      .title = "The search as it went on",
+      .unit = study.metric,
+      .x_label = "trial",
+      .curves = dots(study, [](const TrialData& t) { return std::optional(static_cast<double>(t.number)); })};
   Curve best{.name = "best so far", .style = CurveStyle::steps, .colour = 2};
-  for (const StudyTrial& trial : study.trials) {
+  for (const TrialData& trial : study.trials) {
     if (!trial.value || trial.state != TrialState::finished) continue;
     const double value = *trial.value;
     const bool better =
@@ -75,7 +79,7 @@ Figure slice(const StudyData& study, size_t parameter) {
           .title = p.name,
           .unit = study.metric,
           .x_label = p.name,
-          .curves = dots(study, [&](const StudyTrial& t) { return t.parameters[parameter]; }),
+          .curves = dots(study, [&](const TrialData& t) { return t.parameters[parameter]; }),
           .x_names = p.choices,
           .log_x = p.logarithmic,
           .small = true};
@@ -86,10 +90,10 @@ Figure pruning(const StudyData& study) {
   Figure figure{.id = "pruning",
                 .title = "Trials as they went on",
                 .unit = study.curve_metric.empty() ? study.metric : study.curve_metric,
-                .note = "A dot: where a trial was pruned, or failed."};
-  Curve ends{.name = "pruned or failed there", .style = CurveStyle::dots, .colour = 1};
-  const StudyTrial* best = best_trial(study);
-  for (const StudyTrial& trial : study.trials) {
+                .note = "A dot: where a trial was pruned, diverged or failed."};
+  Curve ends{.name = "pruned, diverged or failed there", .style = CurveStyle::dots, .colour = 1};
+  const TrialData* best = best_trial(study);
+  for (const TrialData& trial : study.trials) {
     if (trial.steps.empty()) continue;
     Curve curve = thinned(trial.steps, trial.values, 100);
     curve.low.clear();
@@ -97,7 +101,7 @@ Figure pruning(const StudyData& study) {
     if (curve.x.empty()) continue;
     curve.name = &trial == best ? concat("the best, trial ", trial.number) : name(trial.state);
     curve.colour = &trial == best ? 2 : colour_of(trial.state);
-    if (trial.state == TrialState::pruned || trial.state == TrialState::failed) {
+    if (trial.state != TrialState::finished && trial.state != TrialState::running) {
       ends.x.push_back(curve.x.back());
       ends.y.push_back(curve.y.back());
       ends.words.push_back(describe(study, trial));
@@ -132,14 +136,14 @@ std::string contours(const StudyData& study) {
 
 std::string overview(const StudyData& study) {
   std::array<int, std::size(kStates)> counts{};
-  for (const StudyTrial& trial : study.trials)
+  for (const TrialData& trial : study.trials)
     ++counts[static_cast<size_t>(std::find(kStates, std::end(kStates), trial.state) - kStates)];
   std::string html = "<dl class=\"facts\">\n";
   const auto tile = [&](const std::string& what, const std::string& value, const std::string& more = "") {
     html += concat("<div><dt>", escape(what), "</dt><dd>", escape(value),
                    more.empty() ? "" : "<small>" + escape(more) + "</small>", "</dd></div>\n");
   };
-  const StudyTrial* best = best_trial(study);
+  const TrialData* best = best_trial(study);
   if (best != nullptr)
     tile("Best " + study.metric, printed("%.5g", *best->value), concat("trial ", best->number));
   tile("Trials", std::to_string(study.trials.size()));
@@ -148,7 +152,7 @@ std::string overview(const StudyData& study) {
       tile(concat(static_cast<char>(std::toupper(name(kStates[i])[0])), name(kStates[i]) + 1),
            std::to_string(counts[i]));
   html += "</dl>\n";
-  if (best == nullptr) return html + "<p>No trial has a value yet.</p>\n";
+  if (best == nullptr) return html + "<p>No trial has finished with a value yet.</p>\n";
   html += concat("<p class=\"lead\">The best: ", escape(describe(study, *best)), "</p>\n");
   if (!study.best_command.empty())
     html += "<p>To train it again:</p><pre>" + escape(study.best_command) + "</pre>\n";
@@ -167,7 +171,7 @@ std::string trial_table(const StudyData& study) {
   for (const StudyParameter& p : study.parameters) html += "<th>" + escape(p.name) + "</th>";
   html += "<th>state</th></tr></thead><tbody>\n";
   for (size_t row = 0; row < std::min(order.size(), kMostRows); ++row) {
-    const StudyTrial& trial = study.trials[order[row]];
+    const TrialData& trial = study.trials[order[row]];
     html +=
         concat("<tr><td>", trial.number, "</td><td>", trial.value ? figure_text(*trial.value) : "-", "</td>");
     for (size_t p = 0; p < study.parameters.size(); ++p)
@@ -184,7 +188,7 @@ std::string trial_table(const StudyData& study) {
 }  // namespace
 
 std::string study_page(const StudyData& study) {
-  for (const StudyTrial& trial : study.trials)
+  for (const TrialData& trial : study.trials)
     check(trial.parameters.size() == study.parameters.size(), "report: trial ", trial.number, " has ",
           trial.parameters.size(), " values for ", study.parameters.size(), " parameters");
   std::string body = concat("<h1>Study ", escape(study.name), "</h1>\n", overview(study),

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "optim/samplers.h"
+
 namespace galvan::report {
 
 struct StudyParameter {
@@ -15,16 +17,14 @@ struct StudyParameter {
   std::vector<std::string> choices = {};  // of a choice; empty: a number
 };
 
-enum class TrialState { running, finished, pruned, failed };
-
-struct StudyTrial {
+struct TrialData {
   int64_t number = 0;
   TrialState state = TrialState::running;
   // One a parameter: the number, or which of the choices; none where the trial has no such parameter.
   std::vector<std::optional<double>> parameters = {};
   std::optional<double> value = {};             // of the metric, the last or the final one
   std::vector<double> steps = {}, values = {};  // the metric as the trial went on
-  std::string reason = {};                      // why it was pruned or failed
+  std::string reason = {};                      // why it diverged or failed
 };
 
 struct StudyData {
@@ -33,7 +33,7 @@ struct StudyData {
   std::string curve_metric = {};  // what `values` of the trials are, where they are something else
   bool less_is_better = true;
   std::vector<StudyParameter> parameters = {};
-  std::vector<StudyTrial> trials = {};  // in the order of their numbers
+  std::vector<TrialData> trials = {};  // in the order of their numbers
   std::vector<std::pair<std::string, std::string>> facts =
       {};                         // more to say: sampler, pruner, budget, machine
   std::string best_command = {};  // that trains the best one again

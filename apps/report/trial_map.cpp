@@ -31,27 +31,13 @@ std::string open_svg(int width, int height, const std::string& title) {
 
 }  // namespace
 
-const char* name(TrialState state) {
-  switch (state) {
-    case TrialState::running:
-      return "running";
-    case TrialState::finished:
-      return "finished";
-    case TrialState::pruned:
-      return "pruned";
-    case TrialState::failed:
-      return "failed";
-  }
-  return "";
-}
-
 std::string value_text(const StudyParameter& parameter, const std::optional<double>& value) {
   if (!value) return "-";
   if (parameter.choices.empty()) return figure_text(*value);
   return parameter.choices.at(static_cast<size_t>(*value));
 }
 
-std::string describe(const StudyData& study, const StudyTrial& trial) {
+std::string describe(const StudyData& study, const TrialData& trial) {
   std::string words = concat("trial ", trial.number, ", ", name(trial.state));
   if (trial.value) words += ": " + figure_text(*trial.value);
   for (size_t p = 0; p < study.parameters.size(); ++p)
@@ -63,14 +49,14 @@ std::string describe(const StudyData& study, const StudyTrial& trial) {
 
 std::vector<std::optional<double>> goodness(const StudyData& study) {
   std::vector<double> values;
-  const auto cost = [&](const StudyTrial& trial) {
+  const auto cost = [&](const TrialData& trial) {
     return study.less_is_better ? *trial.value : -*trial.value;
   };
-  for (const StudyTrial& trial : study.trials)
+  for (const TrialData& trial : study.trials)
     if (trial.value) values.push_back(cost(trial));
   std::sort(values.begin(), values.end());
   std::vector<std::optional<double>> good;
-  for (const StudyTrial& trial : study.trials) {
+  for (const TrialData& trial : study.trials) {
     good.emplace_back();
     if (!trial.value) continue;
     const auto better = std::lower_bound(values.begin(), values.end(), cost(trial)) - values.begin();
@@ -82,7 +68,7 @@ std::vector<std::optional<double>> goodness(const StudyData& study) {
 
 Scale::Scale(const StudyData& study, size_t parameter)
     : parameter_(study.parameters[parameter]), low_(INFINITY), high_(-INFINITY) {
-  for (const StudyTrial& trial : study.trials)
+  for (const TrialData& trial : study.trials)
     if (const auto& value = trial.parameters[parameter])
       low_ = std::min(low_, *value), high_ = std::max(high_, *value);
   if (low_ > high_) low_ = high_ = 1;
@@ -126,7 +112,7 @@ std::vector<size_t> by_sway(const StudyData& study) {
   for (size_t p = 0; p < study.parameters.size(); ++p) {
     const Scale scale(study, p);
     std::vector<std::vector<double>> at;
-    for (const StudyTrial& trial : study.trials)
+    for (const TrialData& trial : study.trials)
       at.push_back(trial.parameters[p] ? std::vector{scale.at(*trial.parameters[p])} : std::vector<double>());
     double n = 0, sum = 0, squares = 0;
     for (const auto& place : at)
@@ -165,7 +151,7 @@ std::string parallel_coordinates(const StudyData& study) {
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return *good[a] < *good[b]; });
   std::vector<bool> any_absent(n, false);
   for (const size_t i : order) {
-    const StudyTrial& trial = study.trials[i];
+    const TrialData& trial = study.trials[i];
     std::string path;
     for (size_t p = 0; p < n; ++p) {
       const auto& value = trial.parameters[p];
@@ -198,7 +184,7 @@ std::string contour(const StudyData& study, size_t across, size_t up) {
   const auto y_of = [&](double place) { return kBottom - place * (kBottom - kTop); };
   const auto good = goodness(study);
   std::vector<std::vector<double>> at;
-  for (const StudyTrial& trial : study.trials) {
+  for (const TrialData& trial : study.trials) {
     const auto &a = trial.parameters[across], &b = trial.parameters[up];
     at.push_back(a && b ? std::vector{x.at(*a), y.at(*b)} : std::vector<double>());
   }

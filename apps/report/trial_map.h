@@ -37,9 +37,8 @@ std::optional<double> mean_near(const std::vector<std::vector<double>>& at,
 std::vector<size_t> by_sway(const StudyData& study);
 
 // "trial 7, finished: 1.9312; lr 0.01, momentum 0.9"
-std::string describe(const StudyData& study, const StudyTrial& trial);
+std::string describe(const StudyData& study, const TrialData& trial);
 std::string value_text(const StudyParameter& parameter, const std::optional<double>& value);
-const char* name(TrialState state);
 
 // The two pictures that are drawings of their own, as <svg> elements.
 std::string parallel_coordinates(const StudyData& study);

@@ -108,9 +108,17 @@ TEST_CASE("a study's page shows every trial") {
   CHECK(count(html, "data-pair=") == 3);
   CHECK(html.find("trial 10") != std::string::npos);
   for (const char* text :
-       {"best so far", "the best, trial 10", "pruned or failed there", "out of memory", "absent"})
+       {"best so far", "the best, trial 10", "pruned, diverged or failed there", "out of memory", "absent"})
     CHECK_MESSAGE(html.find(text) != std::string::npos, text);
   check_page(study_page({.name = "empty", .metric = "loss", .parameters = {{.name = "lr"}}}));
+
+  // What was pruned had a good value after few steps; the best is one that finished.
+  const StudyData two{
+      .name = "two",
+      .metric = "loss",
+      .trials = {{.number = 0, .state = TrialState::finished, .value = 2, .steps = {1}, .values = {2}},
+                 {.number = 1, .state = TrialState::pruned, .value = 1, .steps = {1}, .values = {1}}}};
+  CHECK(study_page(two).find("the best, trial 0") != std::string::npos);
 
   const auto good = goodness(s);
   CHECK(good[10] == 1.0);
@@ -127,7 +135,7 @@ TEST_CASE("train leaves a report, and report makes one of several runs") {
   CHECK_FALSE(place.has("second/report.html"));
   const std::string html = place.read("first/report.html");
   check_page(html);
-  for (const char* text : {"Run first", "galvan train --data text.txt", "processor", "Step 12", "g++"})
+  for (const char* text : {"Run first", "galvan train --data text.txt", "processor", "Step 12", "compiler"})
     CHECK_MESSAGE(html.find(text) != std::string::npos, text);
 
   Finished report = place.run({"report", "first", "second", "--html", "both.html"});

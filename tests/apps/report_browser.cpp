@@ -66,6 +66,17 @@ TEST_CASE("the report of a study opens without an error") {
   CHECK(opened.page.find("hidden=\"\"") != std::string::npos);  // all contours but the one that is chosen
 }
 
+TEST_CASE("the report of a study in which no trial has a value opens without an error") {
+  if (!has_browser()) return;
+  const Opened opened =
+      open(report::study_page({.name = "none",
+                               .metric = "loss",
+                               .parameters = {{.name = "lr", .logarithmic = true}},
+                               .trials = {{.state = TrialState::failed, .parameters = {1e-3}}}}));
+  CHECK(opened.page.substr(0, opened.page.find("id=\"clocks\"")).find("NaN") == std::string::npos);
+  CHECK_MESSAGE(opened.messages.find("CONSOLE") == std::string::npos, opened.messages);
+}
+
 TEST_CASE("a script that fails is noticed") {
   if (!has_browser()) return;
   CHECK(open("<!DOCTYPE html><script>nothing.at.all()</script>").messages.find("CONSOLE") !=

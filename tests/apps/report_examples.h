@@ -41,12 +41,12 @@ inline StudyData example_study() {
                              {.name = "momentum"}}};
   for (int64_t i = 0; i < 20; ++i) {
     const double lr = std::pow(10, -4 + 0.2 * static_cast<double>(i));
-    StudyTrial trial{.number = i,
-                     .state = i == 3       ? TrialState::failed
-                              : i % 4 == 1 ? TrialState::pruned
-                                           : TrialState::finished,
-                     .parameters = {lr, static_cast<double>(i % 2), {}},
-                     .value = 2 + std::abs(std::log10(lr) + 2)};
+    TrialData trial{.number = i,
+                    .state = i == 3       ? TrialState::failed
+                             : i % 4 == 1 ? TrialState::pruned
+                                          : TrialState::finished,
+                    .parameters = {lr, static_cast<double>(i % 2), {}},
+                    .value = 2 + std::abs(std::log10(lr) + 2)};
     if (i % 2 == 0) trial.parameters[2] = 0.5 + 0.02 * static_cast<double>(i);
     if (i == 3) trial.value.reset(), trial.reason = "out of memory " + kNasty;
     for (int k = 1; k <= 5; ++k) trial.steps.push_back(10 * k), trial.values.push_back(5 - 0.1 * k);

@@ -74,6 +74,14 @@ TEST_CASE("what a study says nothing about") {
   CHECK(parse_study(with("pruner = \"asha\"", kLr), "s.toml").pruner.min_steps == 500);  // eval-every
 }
 
+TEST_CASE("Hyperband's brackets are for the longest trial that there may be") {
+  const auto max_steps = [](const std::string& range) {
+    return parse_study(with("pruner = \"hyperband\"", "steps = " + range), "s.toml").pruner.max_steps;
+  };
+  CHECK(max_steps("{ int = [1000, 8000] }") == 8000);
+  CHECK(max_steps("{ choice = [3000, 9000, 600] }") == 9000);
+}
+
 TEST_CASE("keys and options that there are not") {
   refused("[[[", ": not TOML");
   refused(with("metrik = 1", kLr),
@@ -81,6 +89,7 @@ TEST_CASE("keys and options that there are not") {
   refused(with("", "batchsize = { int = [1, 2] }"), ":7: unknown option 'batchsize' of galvan train");
   refused(with("", kLr, "resume = true\n"), ":6: unknown option 'resume' of galvan train");
   refused(with("", kLr, "out = \"x\"\n"), ":6: out: is not for a study, which gives every trial its own");
+  refused(with("", kLr, "epochs = 2\n"), ":6: epochs: a study counts steps; give steps");
   refused(with("", kLr, "lr = 1\n"), ":8: lr: is among [fixed] too");
   refused(with("", "lr = { uniform = [0, 1], pints = 3 }"),
           ":7: lr: unknown key 'pints'; there are choice, int, uniform, log-uniform, step, points, when");

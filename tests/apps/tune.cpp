@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <set>
 
 #include "apps/study_store.h"
@@ -33,18 +34,6 @@ Finished tune(const Workplace& place, const std::string& text, std::vector<std::
   std::vector<std::string> arguments = {"tune", "study.toml", "--out", "study"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return place.run(arguments);
-}
-
-// metrics.jsonl without what a clock says.
-std::string metrics(const Workplace& place, const std::string& run) {
-  std::string text;
-  std::istringstream lines(place.read(run + "/metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    auto record = nlohmann::ordered_json::parse(line);
-    record.erase("seconds");
-    text += record.dump() + "\n";
-  }
-  return text;
 }
 
 std::string number(int64_t n) { return std::to_string(n); }
@@ -78,7 +67,7 @@ TEST_CASE("a grid of trials, each what galvan train does alone") {
   CHECK(result.out.ends_with("galvan train --config " + run + "/config.toml --out runs/best\n"));
   CHECK(result.out.find("trial " + number(best.number) + " finished after 12 steps: ") != std::string::npos);
   REQUIRE(place.run({"train", "--config", run + "/config.toml", "--out", "runs/best"}).code == 0);
-  CHECK(metrics(place, "runs/best") == metrics(place, run));
+  CHECK(place.metrics("runs/best") == place.metrics(run));
   CHECK(place.read("runs/best/current/model.safetensors") == place.read(run + "/current/model.safetensors"));
 
   const Finished shown = place.run({"tune", "show", "study"});
@@ -193,7 +182,7 @@ TEST_CASE("kill -9 at random moments loses nothing that has ended, and changes n
     CHECK(trial.state == TrialState::finished);
     CHECK(trial.point == whole[static_cast<size_t>(trial.number)].point);
     const std::string run = "trials/" + number(trial.number);
-    CHECK(metrics(place, "study/" + run) == metrics(place, "whole/" + run));
+    CHECK(place.metrics("study/" + run) == place.metrics("whole/" + run));
     CHECK(place.read("study/" + run + "/current/model.safetensors") ==
           place.read("whole/" + run + "/current/model.safetensors"));
   }
@@ -249,6 +238,59 @@ TEST_CASE("two processes work on one study") {
   const auto all = trials(place);
   CHECK(all.size() == 10);
   CHECK(count(all, TrialState::finished) == 10);
+}
+
+TEST_CASE("of two processes that begin one study at once, one does") {
+  const Workplace place;
+  write_file_atomically(place.path / "study.toml", study("sampler = \"grid\"", kFour));
+  Child first(place.path, {"tune", "study.toml", "--out", "study"});
+  Child second(place.path, {"tune", "study.toml", "--out", "study"});
+  const Finished ends[] = {first.wait(), second.wait()};
+  CHECK(ends[0].code + ends[1].code == 1);
+  const Finished& refused = ends[ends[0].code == 1 ? 0 : 1];
+  CHECK_MESSAGE(refused.err.starts_with("galvan: study"), refused.err);
+  CHECK(count(trials(place), TrialState::finished) == 4);
+}
+
+TEST_CASE("a budget of steps, and one of minutes") {
+  const Workplace place;
+  const std::string vary = "lr = { log-uniform = [1e-3, 1e-2] }";
+  REQUIRE(tune(place, study("[budget]\nsteps = 25", vary)).code == 0);  // of 12 steps each
+  CHECK(count(trials(place), TrialState::finished) == 3);
+  std::filesystem::remove_all(place.path / "study");
+  REQUIRE(tune(place, study("[budget]\nminutes = 1e-6", vary)).code == 0);
+  CHECK(trials(place).size() <= 1);  // the session's first moment takes longer than that
+}
+
+TEST_CASE("a study all of whose trials fail ends") {
+  const Workplace place;
+  const Finished result =
+      tune(place, study("[budget]\nsteps = 1000", "heads = { choice = [3, 5] }"), {"--jobs", "2"});
+  CHECK(result.code == 1);
+  CHECK_MESSAGE(result.err.find("the last 10 trials failed before their first step: model: width 32 is not a "
+                                "multiple of heads ") != std::string::npos,
+                result.err);
+  CHECK(trials(place).size() <= 12);
+}
+
+TEST_CASE("a loss that is not a number is kept as such, and is the worst of all") {
+  const Workplace place;
+  StudyStore::create(place.path / "study",
+                     study("pruner = { kind = \"asha\", min-steps = 4, reduction = 2 }\n[budget]\ntrials = 4",
+                           "lr = { log-uniform = [1e-3, 1e-2] }"));
+  StudyStore store(place.path / "study");
+  const auto sampler = make_sampler(store.study().space, store.study().sampler);
+  const auto pruner = make_pruner(store.study().pruner);
+  for (int64_t i = 0; i < 3; ++i) REQUIRE(store.claim(*sampler)->number == i);
+  CHECK(!store.report(0, {4, 2.0, 0.5, 1}, pruner.get()));
+  CHECK(!store.report(1, {4, 1.0, 0.5, 1}, pruner.get()));
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(store.report(2, {4, kNan, kNan, 1}, pruner.get()));
+  const auto all = store.trials();
+  CHECK(all[2].state == TrialState::pruned);
+  REQUIRE(all[2].reports.size() == 1);
+  CHECK(std::isnan(all[2].reports[0].loss));
+  CHECK(!all[2].value.has_value());
 }
 
 TEST_CASE("other metrics") {
