@@ -110,7 +110,11 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
                 .smoothing = smoothing_,
                 .stop_above = stop_above_};
     sweep_values(options_);  // complains before anything has run
-    tests_.push_back(test("learning rate", options_, [](double value) { return RangeStep{.lr = value}; }));
+    tests_.push_back(test("learning rate", options_, [&](double value) {
+      RangeStep step{.lr = value};
+      if (s_.schedule.cycle_momentum) step.momentum = s_.schedule.max_momentum.value_or(0.9);
+      return step;
+    }));
     save_curves();
     // Adam's steps are as long whatever the gradient, and a sweep's loss stays low far past the rate that is best.
     constexpr double kMarginSgd = 4, kMarginAdam = 40;
@@ -130,9 +134,12 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
     if (!from_.empty() && settings.given("init"))
       throw UsageError("--from is what to start from; --init has no place beside it");
     if (!from_.empty()) {
-      const fs::path config = fs::path(from_) / "config.toml";
+      // Of the run itself, or of the one whose checkpoints/N it is.
+      const fs::path checkpoint = fs::canonical(resolve_checkpoint(from_));
       std::error_code ignored;
-      if (s_.config.empty() && fs::exists(config, ignored)) s_.config = config.string();
+      for (const fs::path& run : {fs::path(from_), checkpoint.parent_path().parent_path()})
+        if (s_.config.empty() && fs::exists(run / "config.toml", ignored))
+          s_.config = (run / "config.toml").string();
     }
     if (!s_.config.empty()) settings.apply_file(s_.config, settled_options());
     for (const char* option : {"lr", "base-lr", "max-lr"})
@@ -141,6 +148,18 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
     for (const char* option : {"step-size-up", "step-size-down"})
       if (settings.given(option))
         throw UsageError(concat("--", option, " has no place here: --cycles and --steps decide it"));
+    if (momentum_test_ && !s_.schedule.cycle_momentum)
+      throw UsageError(
+          "--momentum-test looks for the bounds of a momentum that --no-cycle-momentum keeps still");
+    for (const char* option : {"base-momentum", "max-momentum"})
+      if (momentum_test_ && settings.given(option))
+        throw UsageError(concat("--", option, " is what --momentum-test looks for"));
+    if (decay_test_ && settings.given("weight-decay"))
+      throw UsageError("--weight-decay is what --decay-test looks for");
+    if (s_.schedule.cycle_momentum && settings.given("momentum") && s_.momentum != 0.0)
+      throw UsageError(
+          "--momentum does nothing while the schedule moves the momentum: --max-momentum and --base-momentum "
+          "are its bounds, --no-cycle-momentum keeps it still");
     if (settings.given("schedule") && s_.schedule.policy != "cyclic")
       throw UsageError("--schedule " + s_.schedule.policy + ": the schedule that is written is cyclic");
     if (settings.given("steps") && settings.given("epochs"))

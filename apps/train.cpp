@@ -113,8 +113,6 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     if (s_.resume && !s_.config.empty())
       throw UsageError("--resume takes the configuration of the run; --config has no place beside it");
     if (s_.resume && settings.given("init")) throw UsageError("--resume and --init exclude each other");
-    if (settings.given("init") && settings.given("tokenizer"))
-      throw UsageError("--init brings its tokenizer; --tokenizer has no place beside it");
     if (s_.resume) {
       check(holds_run(s_.out), s_.out, " holds no run to resume");
       s_.config = (fs::path(s_.out) / "config.toml").string();

@@ -19,6 +19,8 @@ TrainingText read_training_text(const Settings& settings, TrainSettings& s, cons
     for (const std::string name : {"preset", "style"})
       if (settings.given(name))
         throw UsageError("--init brings its sizes and style; --" + name + " has no place beside it");
+    if (settings.given("tokenizer"))
+      throw UsageError("--init brings its tokenizer; --tokenizer has no place beside it");
     s.tokenizer = (weights / "tokenizer.json").string();
   }
   result.config =

@@ -40,6 +40,8 @@ class Task:
         """The last validation loss of a run; infinite where it broke off."""
         run = self.folder / name
         if not (run / "loss.svg").exists():
+            if (run / "config.toml").exists():  # interrupted; what diverged does so again
+                command = ["--resume"]
             try:
                 self.call(["train", *command, "--out", str(run)])
             except subprocess.CalledProcessError:

@@ -81,10 +81,11 @@ RangeBand combine(const std::vector<RangeCurve>& curves) {
   for (size_t i = 0; i < values.size(); ++i) {
     std::vector<double> losses;
     for (const RangeCurve& curve : curves) {
-      const bool there = i < curve.values.size();
-      check(!there || curve.values[i] == values[i], "range test: curves of ", values[i], " and of ",
-            there ? curve.values[i] : 0.0, " at step ", i, " do not belong together");
-      losses.push_back(there ? curve.smoothed[i] : kInfinity);
+      const bool has = i < curve.values.size();
+      check(!has || curve.values[i] == values[i], "range test: curves of ", values[i], " and of ",
+            has ? curve.values[i] : 0.0, " at step ", i, " do not belong together");
+      const bool diverged = curve.diverged && i + 1 == curve.values.size();
+      losses.push_back(has && !diverged ? curve.smoothed[i] : kInfinity);
     }
     const double median = median_of(losses);
     if (!std::isfinite(median)) {
@@ -97,9 +98,6 @@ RangeBand combine(const std::vector<RangeCurve>& curves) {
     band.lowest.push_back(*low);
     band.highest.push_back(*high);
   }
-  // The longest tests may have ended early too, all at once.
-  const auto ended = std::count_if(curves.begin(), curves.end(), [](const auto& c) { return c.diverged; });
-  if (2 * static_cast<size_t>(ended) >= curves.size() && !values.empty()) band.diverges = values.back();
   return band;
 }
 

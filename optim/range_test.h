@@ -46,8 +46,8 @@ std::vector<double> sweep_values(const RangeTestOptions& options);
 // ends after a loss that is not finite, and where stop_above says so (for losses above 0).
 RangeCurve range_test(const RangeTestOptions& options, const std::function<double(double value)>& train);
 
-// Tests of the same values with several seeds, as one. Where a test had ended, its loss counts as infinite; the band
-// ends where the median would be infinite.
+// Tests of the same values with several seeds, as one. Where a test ended early, and from there on, its loss counts as
+// infinite; the band ends where the median would be infinite.
 struct RangeBand {
   std::vector<double> values = {}, median = {}, lowest = {}, highest = {};  // of the smoothed losses
   std::optional<double> diverges = {};  // the first value at which half of the tests or more had diverged

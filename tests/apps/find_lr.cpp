@@ -62,7 +62,7 @@ TEST_CASE("a range test leaves its curves and tells what it found") {
   CHECK(rate.at("curves")[0].at("seed") == 1337);
   CHECK(rate.at("curves")[1].at("seed") == 1338);
   CHECK(rate.at("curves")[0].at("losses")[0] != rate.at("curves")[1].at("losses")[0]);
-  CHECK(rate.at("found").at("starts") <= rate.at("found").at("lowest"));
+  CHECK(rate.at("found").at("starts").get<double>() <= rate.at("found").at("lowest").get<double>());
 }
 
 TEST_CASE("train takes the schedule as it is, and ends at a cycle's end") {
