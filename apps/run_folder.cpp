@@ -109,7 +109,7 @@ void append_sample(const fs::path& run, int64_t step, const std::string& text) {
   append_to_file(run / "samples.txt", concat("=== step ", step, " ===\n", text, "\n\n"));
 }
 
-void draw_curves(const fs::path& run) {
+void draw_curves(const fs::path& run, const std::vector<double>& cycle_ends) {
   const RunMetrics m = read_metrics(run);
   const charts::Series train{.name = "training", .x = m.step, .y = m.loss},
       evaluation{.name = "validation", .x = m.eval_step, .y = m.eval_loss}, lr{.x = m.step, .y = m.lr},
@@ -122,6 +122,10 @@ void draw_curves(const fs::path& run) {
                                        {.y_label = "learning rate", .series = {lr}}};
   if (cycles(momentum)) panels.push_back({.y_label = "momentum", .series = {momentum}});
   panels.back().x_label = "step";
+  constexpr size_t kMostMarks = 40;  // more would be a grey ground
+  if (cycle_ends.size() <= kMostMarks)
+    for (charts::Chart& panel : panels)
+      for (const double end : cycle_ends) panel.marks.push_back({.x = end});
   write_file_atomically(run / "loss.svg", charts::to_svg(panels));
 }
 

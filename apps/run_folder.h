@@ -45,7 +45,7 @@ bool is_data_of(const std::filesystem::path& run, const TokenArray& tokens);
 void cut_samples(const std::filesystem::path& run, int64_t step);
 void append_sample(const std::filesystem::path& run, int64_t step, const std::string& text);
 
-// Draws loss.svg out of metrics.jsonl.
-void draw_curves(const std::filesystem::path& run);
+// Draws loss.svg out of metrics.jsonl: the loss, and under it learning rate and momentum, with a line at each cycle's end.
+void draw_curves(const std::filesystem::path& run, const std::vector<double>& cycle_ends = {});
 
 }  // namespace galvan

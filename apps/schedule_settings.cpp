@@ -48,14 +48,20 @@ void add_schedule_options(Settings& settings, ScheduleSettings& s, const char* p
   settings.add("total-steps", &s.total_steps,
                "one-cycle, cosine-annealing: steps of the whole course; default those of the run",
                of({"one-cycle", "cosine-annealing"}));
-  settings.add("pct-start", &s.pct_start, "one-cycle: part of the run in which the rate rises",
+  settings.add("tail", &s.tail,
+               "one-cycle: PyTorch's, down to the end, or Smith's, as long down as up and then a last tenth",
+               {.choices = {"torch", "smith"}, .use = {policy_option, {"one-cycle"}}});
+  settings.add("pct-start", &s.pct_start,
+               "one-cycle: part of the run in which the rate rises; default 0.3, of Smith's 0.45",
                of({"one-cycle"}));
-  settings.add("anneal", &s.anneal, "one-cycle: along a cosine or a line",
+  settings.add("anneal", &s.anneal, "one-cycle: along a cosine or a line; default cos, of Smith's linear",
                {.choices = {"cos", "linear"}, .use = {policy_option, {"one-cycle"}}});
-  settings.add("div-factor", &s.div_factor, "one-cycle: max-lr over the first rate", of({"one-cycle"}));
-  settings.add("final-div-factor", &s.final_div_factor, "one-cycle: the first rate over the last",
-               of({"one-cycle"}));
-  settings.add("three-phase", &s.three_phase, "one-cycle: back to the first rate, then on to the last",
+  settings.add("div-factor", &s.div_factor,
+               "one-cycle: max-lr over the first rate; default 25, of Smith's 10", of({"one-cycle"}));
+  settings.add("final-div-factor", &s.final_div_factor,
+               "one-cycle: the first rate over the last; default 1e4, of Smith's 1e3", of({"one-cycle"}));
+  settings.add("three-phase", &s.three_phase,
+               "one-cycle: back to the first rate, then on to the last; default off, of Smith's on",
                of({"one-cycle"}));
 }
 
@@ -101,6 +107,14 @@ void resolve(ScheduleSettings& s, int64_t steps, double lr) {
     otherwise(s.step_size_down, *s.step_size_up);
     otherwise(s.gamma, 1.0);
   }
+  if (is_one_cycle) {
+    const OneCycleLR defaults = s.tail == "smith" ? smith_one_cycle(*s.max_lr, steps) : OneCycleLR{};
+    otherwise(s.pct_start, defaults.pct_start);
+    otherwise(s.anneal, defaults.anneal_strategy == Anneal::cos ? "cos" : "linear");
+    otherwise(s.div_factor, defaults.div_factor);
+    otherwise(s.final_div_factor, defaults.final_div_factor);
+    otherwise(s.three_phase, defaults.three_phase);
+  }
   if (s.policy == "step") otherwise(s.gamma, 0.1);
 }
 
@@ -120,14 +134,14 @@ Schedule make_schedule(const ScheduleSettings& s, int64_t steps) {
   if (s.policy == "one-cycle")
     return OneCycleLR{.max_lr = *s.max_lr,
                       .total_steps = s.total_steps.value_or(steps),
-                      .pct_start = s.pct_start,
-                      .anneal_strategy = parse_anneal(s.anneal),
+                      .pct_start = *s.pct_start,
+                      .anneal_strategy = parse_anneal(*s.anneal),
                       .cycle_momentum = s.cycle_momentum,
                       .base_momentum = *s.base_momentum,
                       .max_momentum = *s.max_momentum,
-                      .div_factor = s.div_factor,
-                      .final_div_factor = s.final_div_factor,
-                      .three_phase = s.three_phase};
+                      .div_factor = *s.div_factor,
+                      .final_div_factor = *s.final_div_factor,
+                      .three_phase = *s.three_phase};
   if (s.policy == "step") {
     if (!s.step_size) throw UsageError("the step schedule needs --step-size");
     return StepLR{.lr = *s.lr, .step_size = *s.step_size, .gamma = *s.gamma};

@@ -23,10 +23,11 @@ struct ScheduleSettings {
   bool cycle_momentum = true;
   std::optional<double> base_momentum, max_momentum;
   std::optional<int64_t> total_steps;
-  double pct_start = 0.3;
-  std::string anneal = "cos";
-  double div_factor = 25, final_div_factor = 1e4;
-  bool three_phase = false;
+  std::string tail = "torch";  // of one-cycle: whose defaults the following have
+  std::optional<double> pct_start;
+  std::optional<std::string> anneal;
+  std::optional<double> div_factor, final_div_factor;
+  std::optional<bool> three_phase;
 };
 
 // `policy_option` is what the choice of the schedule is called: "schedule" or "policy".

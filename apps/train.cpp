@@ -15,6 +15,8 @@
 #include "apps/train_settings.h"
 #include "apps/training_text.h"
 #include "core/parallel.h"
+#include "models/cycle_average.h"
+#include "models/files.h"
 #include "models/sample.h"
 #include "models/trainer.h"
 
@@ -74,6 +76,10 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     const double momentum = s_.optimizer == "sgd" ? s_.momentum.value_or(0.9) : s_.beta1;
     const Schedule schedule = make_schedule(s_.schedule, s_.steps);
     check_compatible(schedule, momentum, s_.steps);
+    const auto cycle_end = schedule.cycle_end_after(0);
+    if (s_.average_cycles && (!cycle_end || *cycle_end > s_.steps))
+      throw UsageError(
+          "--average-cycles needs a schedule with cycles, of which a whole one fits into the run");
     if (settings.given("momentum") && schedule.cycles_momentum() && momentum != *s_.schedule.max_momentum)
       throw UsageError(
           concat("--momentum does nothing while the schedule moves the momentum: --max-momentum ",
@@ -100,9 +106,13 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     const fs::path folder = open_folder(settings);
     run_ = folder;
     cut_samples(folder, trainer.step());
+    keep_cycles(folder, trainer.step());
+    fs::remove(folder / "cycles.json");  // of the run as it ended last
     const Interrupt interrupt;
     progress.emplace(trainer.step(), s_.steps, config_.flops_per_token(), peak_flops_);
-    return train(trainer, *progress, interrupt);
+    const int code = train(trainer, *progress, interrupt);
+    if (code == 0) finish(trainer.step(), schedule, model);
+    return code;
   }
 
  private:
@@ -132,6 +142,8 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
       throw UsageError("--epochs decides the steps; --steps has no place beside it");
     if (settings.given("patience") && s_.patience > 0 && s_.validation == 0)
       throw UsageError("--patience counts evaluations, of which --validation 0 leaves none");
+    if (settings.given("patience-in-cycles") && s_.patience_in_cycles && s_.patience == 0)
+      throw UsageError("--patience-in-cycles is for --patience, which is 0");
     if (s_.data.empty()) throw UsageError("train needs --data, a text to learn from");
     device_ = choose_device(s_.device);
     s_.device = device_.is_cpu() ? "cpu" : "cuda";
@@ -160,7 +172,8 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     const auto& patience = state_.progress.find("evaluations_without_best");
     const bool gave_up = s_.patience > 0 && patience != state_.progress.end() &&
                          patience->is_number_integer() && patience->get<int64_t>() >= s_.patience;
-    if (!s_.epochs && state_.step == s_.steps) {
+    const bool all_made = !s_.average_cycles || fs::exists(fs::path(s_.out) / "cycles.json");
+    if (!s_.epochs && state_.step == s_.steps && all_made) {
       std::printf(
           "The run in %s is finished: it has done its %s steps. --steps with a larger number goes on.\n",
           s_.out.c_str(), with_commas(s_.steps).c_str());
@@ -243,6 +256,7 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
             .eval_every = s_.eval_every,
             .save_every = s_.save_every,
             .patience = s_.patience,
+            .patience_in_cycles = s_.patience_in_cycles,
             .seed = static_cast<uint64_t>(s_.seed),
             .replay = s_.graph};
   }
@@ -282,6 +296,10 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     events.on_checkpoint = [&](int64_t step, bool) {
       progress->print(concat("saved ", (run_ / "checkpoints" / std::to_string(step)).string()));
     };
+    if (s_.average_cycles)
+      events.on_cycle = [&](int64_t step, const std::optional<Evaluation>&) {
+        save_cycle(run_, step, model, *tokenizer_);
+      };
     return events;
   }
 
@@ -339,7 +357,6 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
                   with_commas(trainer.step()).c_str(), program_.c_str(), folder.c_str());
       return interrupt.exit_code();
     }
-    draw_curves(run_);
     if (s_.report) report();
     write_matmul_algorithms(device_, run_ / "algorithms.txt");
     if (ending == Ending::out_of_patience)
@@ -352,6 +369,31 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     std::printf("\nThe run is in %s. Let the model write:\n  %s sample --checkpoint %s --tokens 500\n",
                 run_.string().c_str(), program_.c_str(), folder.c_str());
     return 0;
+  }
+
+  // What is made of a whole run. The model may change: it is saved.
+  void finish(int64_t step, const Schedule& schedule, const Transformer& model) {
+    std::vector<double> cycle_ends;
+    for (auto end = schedule.cycle_end_after(0); end && *end <= step; end = schedule.cycle_end_after(*end))
+      cycle_ends.push_back(static_cast<double>(*end));
+    draw_curves(run_, cycle_ends);
+    if (!s_.average_cycles) return;
+    const std::vector<fs::path> cycles = keep_cycles(run_, step);
+    if (cycles.empty()) return;  // stopped early
+    nlohmann::ordered_json losses = {{"cycles", cycles.size()}};
+    std::string line = concat("The models of ", cycles.size(), " cycle ends: ");
+    if (split_.validation.size() > 1) {
+      losses["ensemble_loss"] = ensemble_loss(cycles, model, tokens_, split_.validation, s_.batch_size);
+      load_average(cycles, model);
+      losses["average_loss"] = evaluate(model, tokens_, split_.validation, *tokenizer_, s_.batch_size).loss;
+      line += concat(printed("validation loss %.4f of their averaged weights, ", losses["average_loss"]),
+                     printed("%.4f of their ensemble; ", losses["ensemble_loss"]));
+    } else {
+      load_average(cycles, model);
+    }
+    replace_model(run_ / "average", model, *tokenizer_);
+    write_file_atomically(run_ / "cycles.json", losses.dump(2) + "\n");
+    std::printf("%sthe average is in %s.\n", line.c_str(), (run_ / "average").string().c_str());
   }
 
   std::string program_;  // as a shell takes it

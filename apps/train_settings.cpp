@@ -73,6 +73,11 @@ void add_run_options(Settings& settings, TrainSettings& t) {
   settings.add("patience", &t.patience, "stop after so many evaluations without a better one; 0: never",
                natural);
 
+  settings.add("patience-in-cycles", &t.patience_in_cycles,
+               "patience counts cycles of the schedule, and stops at a cycle's end only");
+  settings.add("average-cycles", &t.average_cycles,
+               "keep the model of each cycle's end; average them at the end, and measure their ensemble");
+
   settings.group("Optimizer");
   settings.add("optimizer", &t.optimizer, "how weights move", {.choices = {"adamw", "adam", "sgd"}});
   settings.add("momentum", &t.momentum, "sgd: how much of the last step goes on; default 0.9",
@@ -102,6 +107,7 @@ const std::map<std::string, std::vector<std::string>>& settled_options() {
       {"optimizer", {"lr", "min-lr", "base-lr", "max-lr", "weight-decay"}},
       {"lr", {"min-lr", "base-lr", "max-lr"}},
       {"max-lr", {"base-lr"}},
+      {"tail", {"pct-start", "anneal", "div-factor", "final-div-factor", "three-phase"}},
       {"step-size-up", {"step-size-down", "cycles"}},
       {"cycles", {"step-size-up", "step-size-down"}}};
   return settled;

@@ -40,6 +40,7 @@ struct TrainSettings {
   std::optional<double> epochs;  // decides the steps
   int64_t batch_size = 12, accumulate = 1;
   int64_t eval_every = 500, save_every = 500, patience = 0;
+  bool patience_in_cycles = false, average_cycles = false;
   // The optimizer
   std::string optimizer = "adamw";
   std::optional<double> momentum, weight_decay;

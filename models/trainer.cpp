@@ -46,6 +46,8 @@ Trainer::Trainer(const TrainerInputs& inputs, const TrainerOptions& options, Tra
   check(options.steps >= 0, "train: steps ", options.steps, " is negative");
   check(inputs.tokens.vocab_size() <= inputs.model.config().vocab, "train: the text has ",
         inputs.tokens.vocab_size(), " kinds of token, the model knows ", inputs.model.config().vocab);
+  check(!options.patience_in_cycles || inputs.schedule.cycle_end_after(0), "train: ", inputs.schedule.name(),
+        " has no cycles at whose ends to stop");
   check_compatible(inputs.schedule, inputs.optimizer.momentum(), options.steps);
   table_ = tabulate(inputs.schedule, options.steps, inputs.optimizer.momentum());
   if (options.steps > 0) inputs.optimizer.set_schedule(table_);
@@ -155,7 +157,21 @@ int64_t Trainer::steps_to_pause(int64_t epoch) const {
   int64_t next = std::min(options_.steps, (of_epoch - 1) / sampler_.windows_per_step() + 1);
   for (const int64_t every : {options_.eval_every, options_.save_every})
     if (every > 0) next = std::min(next, (step_ / every + 1) * every);
+  if (const auto end = inputs_.schedule.cycle_end_after(step_)) next = std::min(next, *end);
   return std::min(next - step_, unwatched);
+}
+
+// After an evaluation. In cycles: one is without a best when no evaluation since the one before has made a best.
+void Trainer::count_patience(bool is_best, bool cycle_ends) {
+  if (is_best)
+    progress_.without_best = 0;
+  else if (!options_.patience_in_cycles)
+    ++progress_.without_best;
+  if (options_.patience_in_cycles && cycle_ends) {
+    int64_t begin = 0;
+    for (int64_t end = 0; end < step_; end = *inputs_.schedule.cycle_end_after(end)) begin = end;
+    progress_.without_best = progress_.best_step > begin ? 0 : progress_.without_best + 1;
+  }
 }
 
 void Trainer::explain_non_finite(const StepRecord& record) {
@@ -214,17 +230,17 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
       }
 
       epoch_goes_on = sampler_.epochs_after(step_) == epoch;
-      const bool end = step_ == options_.steps;
+      const bool end = step_ == options_.steps, cycle_end = cycle_ends();
       std::optional<Evaluation> evaluation;
       bool is_best = false;
-      if (evaluator_ && (due(options_.eval_every) || !epoch_goes_on || end)) {
+      if (evaluator_ && (due(options_.eval_every) || !epoch_goes_on || cycle_end || end)) {
         evaluation = evaluator_->run();
         is_best = evaluation->loss < progress_.best_loss;
-        progress_.without_best = is_best ? 0 : progress_.without_best + 1;
         if (is_best) {
           progress_.best_loss = evaluation->loss;
           progress_.best_step = step_;
         }
+        count_patience(is_best, cycle_end);
         metrics.append(to_json(step_, *evaluation));
         if (events_.on_evaluation) events_.on_evaluation(step_, *evaluation, is_best);
         patient = options_.patience == 0 || progress_.without_best < options_.patience;
@@ -238,7 +254,8 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
         progress_.epoch_loss = 0;
         progress_.epoch_steps = 0;
       }
-      if (is_best || due(options_.save_every) || end || !patient) save_now(is_best);
+      if (cycle_end && events_.on_cycle) events_.on_cycle(step_, evaluation);
+      if (is_best || due(options_.save_every) || cycle_end || end || !patient) save_now(is_best);
     }
   }
   return patient ? Ending::finished : Ending::out_of_patience;

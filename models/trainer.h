@@ -6,6 +6,8 @@
 //       zero_grad;  loss.backward();  optimizer.step(schedule.at(step))
 //     evaluate on the validation split
 //
+// Where a cycle of the schedule ends, the model is evaluated and saved too: that is where its loss is lowest.
+//
 // A run is a pure function of its options and data: stopped after any step and resumed from its checkpoint it
 // goes on bit for bit, in weights and in metrics.jsonl (timings excepted).
 #pragma once
@@ -33,8 +35,9 @@ struct TrainerOptions {
       500;  // steps between evaluations, besides those at the end of epochs and of the run; 0: only those
   int64_t save_every = 0;  // steps between checkpoints, besides those of new best losses and of the end
   int64_t patience = 0;    // stop after so many evaluations in a row without a new best; 0: never
-  uint64_t seed = 1337;    // of batches and dropout
-  bool replay = true;      // on a card, the step is recorded as one graph and replayed (core/replay.h)
+  bool patience_in_cycles = false;  // ... after so many cycles of the schedule in a row, at a cycle's end
+  uint64_t seed = 1337;             // of batches and dropout
+  bool replay = true;  // on a card, the step is recorded as one graph and replayed (core/replay.h)
 };
 
 // What a run works on. Everything must outlive the trainer.
@@ -67,6 +70,8 @@ struct TrainerEvents {
   std::function<void(int64_t step, const Evaluation&, bool is_best)> on_evaluation = {};
   std::function<void(const EpochReport&)> on_epoch = {};
   std::function<void(int64_t step, bool is_best)> on_checkpoint = {};
+  // At a cycle's end, before its checkpoint: a run that is resumed comes here again, or had come here.
+  std::function<void(int64_t step, const std::optional<Evaluation>&)> on_cycle = {};
 };
 
 // The loss or the gradients turned NaN or infinite.
@@ -105,7 +110,7 @@ class Trainer {
   struct Progress {
     double best_loss = std::numeric_limits<double>::infinity();
     int64_t best_step = -1;
-    int64_t without_best = 0;  // evaluations since the best
+    int64_t without_best = 0;  // evaluations since the best, or cycles
     double epoch_loss = 0;     // summed over the epoch's steps so far
     int64_t epoch_steps = 0;
   };
@@ -118,6 +123,8 @@ class Trainer {
   [[noreturn]] void explain_non_finite(const StepRecord& record);
   void save(const std::filesystem::path& run, bool is_best);
   bool due(int64_t every) const { return every > 0 && step_ % every == 0; }
+  bool cycle_ends() const { return step_ > 0 && inputs_.schedule.cycle_end_after(step_ - 1) == step_; }
+  void count_patience(bool is_best, bool cycle_ends);
 
   TrainerInputs inputs_;
   TrainerOptions options_;

@@ -40,6 +40,29 @@ std::optional<int64_t> Schedule::length() const {
   return std::nullopt;
 }
 
+std::optional<int64_t> Schedule::cycle_end_after(int64_t step) const {
+  if (const auto* cyclic = std::get_if<CyclicLR>(&policy_)) {
+    const int64_t cycle = cyclic->step_size_up + cyclic->step_size_down.value_or(cyclic->step_size_up);
+    return (step / cycle + 1) * cycle;
+  }
+  if (const auto* one_cycle = std::get_if<OneCycleLR>(&policy_)) {
+    const int64_t end = total_steps(*one_cycle);
+    return step < end ? std::optional<int64_t>(end) : std::nullopt;
+  }
+  if (const auto* sequence = std::get_if<SequentialLR>(&policy_)) {
+    int64_t begin = 0;
+    for (size_t i = 0; i < sequence->schedules.size(); ++i) {
+      const bool last = i == sequence->milestones.size();
+      if (last || step < sequence->milestones[i]) {
+        const auto end = sequence->schedules[i].cycle_end_after(std::max<int64_t>(step - begin, 0));
+        if (end && (last || begin + *end <= sequence->milestones[i])) return begin + *end;
+      }
+      if (!last) begin = sequence->milestones[i];
+    }
+  }
+  return std::nullopt;
+}
+
 ScheduleTable tabulate(const Schedule& schedule, int64_t steps, double momentum) {
   check(steps >= 0, "tabulate: steps ", steps, " is negative");
   ScheduleTable table;
@@ -67,6 +90,16 @@ CyclicLR fit_cycles(CyclicLR options, int64_t total_steps, int64_t cycles, doubl
   options.step_size_up = std::clamp<int64_t>(up, 1, cycle - 1);
   options.step_size_down = cycle - options.step_size_up;
   return options;
+}
+
+OneCycleLR smith_one_cycle(double max_lr, int64_t total_steps) {
+  return {.max_lr = max_lr,
+          .total_steps = total_steps,
+          .pct_start = 0.45,
+          .anneal_strategy = Anneal::linear,
+          .div_factor = 10,
+          .final_div_factor = 1000,
+          .three_phase = true};
 }
 
 void check_compatible(const Schedule& schedule, double momentum, int64_t steps) {

@@ -139,7 +139,9 @@ class Schedule {
 
   bool cycles_momentum() const;           // does any at(k) have a momentum
   std::optional<int64_t> length() const;  // steps that the schedule has; none: it never ends
-  std::string_view name() const;          // "CyclicLR"
+  // The first end of a cycle after `step` updates: of CyclicLR and OneCycleLR, counted in updates. None: no more come.
+  std::optional<int64_t> cycle_end_after(int64_t step) const;
+  std::string_view name() const;  // "CyclicLR"
   const SchedulePolicy& policy() const { return policy_; }
 
  private:
@@ -161,6 +163,10 @@ ScheduleTable tabulate(const Schedule& schedule, int64_t steps, double momentum 
 // `up_fraction` of each (at least one step up and one down). Throws when total_steps is no multiple of
 // cycles.
 CyclicLR fit_cycles(CyclicLR options, int64_t total_steps, int64_t cycles, double up_fraction = 0.5);
+
+// Smith's own 1cycle: in straight lines up from max_lr / 10 and down again in as many steps, then a tail of a tenth of the
+// run, down to max_lr / 10,000; momentum .95, .85, .95, and .95 in the tail.
+OneCycleLR smith_one_cycle(double max_lr, int64_t total_steps);
 
 // For whoever joins a schedule and an optimizer into a run of `steps` steps. Throws when the schedule cycles
 // the momentum of an optimizer that was made without (PyTorch would quietly train it with momentum), or ends

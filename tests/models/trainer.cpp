@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "optim/adam.h"
@@ -160,6 +161,43 @@ TEST_CASE("a request to stop saves; a spent patience stays spent") {
   more.resume();
   CHECK(more.trainer.run(more.folder, kGoOn) == Ending::out_of_patience);
   CHECK(more.trainer.step() == early.trainer.step());
+}
+
+TEST_CASE("a cycle's end is evaluated and saved; patience may count cycles") {
+  TemporaryDirectory directory;
+  TrainerOptions options = kOptions;
+  options.steps = 20, options.eval_every = 0, options.save_every = 0, options.patience = 0;
+  std::vector<int64_t> cycles, saved;
+  Run run(directory.path() / "cycles", options);  // of 6 steps
+  Trainer trainer({run.model, run.optimizer, run.schedule, *run.tokenizer, run.tokens,
+                   split_tokens(run.tokens.size(), 0.2)},
+                  options,
+                  {.on_checkpoint = [&](int64_t step, bool) { saved.push_back(step); },
+                   .on_cycle =
+                       [&](int64_t step, const std::optional<Evaluation>& evaluation) {
+                         CHECK(evaluation.has_value());
+                         CHECK(std::find(saved.begin(), saved.end(), step) == saved.end());
+                         cycles.push_back(step);
+                       }});
+  trainer.run(run.folder, kGoOn);
+  CHECK(cycles == std::vector<int64_t>{6, 12, 18});
+  for (const int64_t step : cycles) CHECK(std::find(saved.begin(), saved.end(), step) != saved.end());
+
+  options.steps = 90, options.eval_every = 1, options.patience = 1;
+  Run hasty(directory.path() / "hasty", options, 1.0);
+  CHECK(hasty.trainer.run(hasty.folder, kGoOn) == Ending::out_of_patience);
+  options.patience_in_cycles = true;
+  Run patient(directory.path() / "patient", options, 1.0);
+  CHECK(patient.trainer.run(patient.folder, kGoOn) == Ending::out_of_patience);
+  CHECK(patient.trainer.step() % 6 == 0);
+  CHECK(patient.trainer.step() > hasty.trainer.step());
+  CHECK(patient.trainer.best_step() <= patient.trainer.step() - 6);
+
+  const Schedule fixed = FixedLR{.lr = 0.1};
+  CHECK_THROWS_WITH_AS(Trainer({run.model, run.optimizer, fixed, *run.tokenizer, run.tokens,
+                                split_tokens(run.tokens.size(), 0.2)},
+                               options),
+                       "train: FixedLR has no cycles at whose ends to stop", Error);
 }
 
 TEST_CASE("NaN is named, and the good weights are saved") {

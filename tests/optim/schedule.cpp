@@ -55,6 +55,39 @@ void check_table(const Schedule& schedule, std::initializer_list<double> lr,
 
 }  // namespace
 
+TEST_CASE("where cycles end") {
+  const Schedule cyclic = CyclicLR{.base_lr = 0.1, .max_lr = 1, .step_size_up = 3, .step_size_down = 2};
+  CHECK(cyclic.cycle_end_after(0) == 5);
+  CHECK(cyclic.cycle_end_after(4) == 5);
+  CHECK(cyclic.cycle_end_after(5) == 10);
+  const Schedule one = OneCycleLR{.max_lr = 1, .total_steps = 7};
+  CHECK(one.cycle_end_after(0) == 7);
+  CHECK(one.cycle_end_after(6) == 7);
+  CHECK(!one.cycle_end_after(7));
+  CHECK(!Schedule(FixedLR{.lr = 1}).cycle_end_after(0));
+  // Two cycles, a constant that cuts the third short, then one cycle.
+  const Schedule sequence =
+      SequentialLR{.schedules = {cyclic, FixedLR{.lr = 1}, one}, .milestones = {12, 20}};
+  CHECK(sequence.cycle_end_after(5) == 10);
+  CHECK(sequence.cycle_end_after(10) == 27);
+  CHECK(sequence.cycle_end_after(15) == 27);
+  CHECK(!sequence.cycle_end_after(27));
+}
+
+TEST_CASE("Smith's own 1cycle: as long down as up, and a tail") {
+  const Schedule smith = smith_one_cycle(1, 100);
+  CHECK(smith.at(0).lr == doctest::Approx(0.1));
+  CHECK(smith.at(0).momentum == doctest::Approx(0.95));
+  CHECK(smith.at(22).lr == doctest::Approx(0.55));
+  CHECK(smith.at(44).lr == doctest::Approx(1));
+  CHECK(smith.at(44).momentum == doctest::Approx(0.85));
+  CHECK(smith.at(66).lr == doctest::Approx(0.55));
+  CHECK(smith.at(88).lr == doctest::Approx(0.1));
+  CHECK(smith.at(88).momentum == doctest::Approx(0.95));
+  CHECK(smith.at(99).lr == doctest::Approx(1e-4));
+  CHECK(smith.at(99).momentum == doctest::Approx(0.95));
+}
+
 TEST_CASE("schedules equal PyTorch's over whole runs") {
   const nlohmann::json cases = golden_file("schedules.json");
   REQUIRE(cases.size() == 25);

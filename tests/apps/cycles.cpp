@@ -1,0 +1,80 @@
+// Runs of whole cycles: `--cycles`, and what is kept of their ends.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/command.h"
+
+using namespace galvan;
+using nlohmann::json;
+
+namespace {
+
+std::vector<std::string> cyclic(const std::string& out, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"--optimizer", "sgd", "--schedule", "cyclic", "--max-lr", "0.5", "--cycles", "3",
+                             "--average-cycles", "--eval-every", "0", "--save-every", "2"});
+  return Workplace::train(out, more);
+}
+
+}  // namespace
+
+TEST_CASE("whole cycles, the average of their ends, and the same after a kill") {
+  const Workplace place;
+  const Finished whole = place.run(cyclic("whole"));
+  CHECK(whole.err == "");
+  REQUIRE(whole.code == 0);
+  for (const char* file : {"cycles/4", "cycles/8", "cycles/12", "average"})
+    CHECK_MESSAGE(place.has("whole/" + std::string(file) + "/model.safetensors"), file);
+  CHECK(place.read("whole/cycles/12/model.safetensors") == place.read("whole/current/model.safetensors"));
+  CHECK(place.read("whole/average/model.safetensors") != place.read("whole/current/model.safetensors"));
+  const std::string record = place.read("whole/metrics.jsonl");
+  for (const char* step : {"4", "8", "12"})
+    CHECK_MESSAGE(record.find("{\"step\":" + std::string(step) + ",\"eval_loss\"") != std::string::npos,
+                  step);
+
+  const json losses = json::parse(place.read("whole/cycles.json"));
+  CHECK(losses.at("cycles") == 3);
+  const Finished evaluated = place.run(
+      {"eval", "--checkpoint", "whole/average", "--data", "text.txt", "--validation", "0.1", "--json"});
+  REQUIRE(evaluated.code == 0);
+  CHECK(json::parse(evaluated.out).at("loss").get<double>() ==
+        doctest::Approx(losses.at("average_loss").get<double>()).epsilon(1e-6));
+  CHECK(losses.at("ensemble_loss").get<double>() > 0);
+
+  {
+    Child child(place.path, cyclic("cut"));
+    wait_until([&] { return place.steps_done("cut") >= 5 || !child.running(); });
+    child.send(SIGKILL);
+    child.wait();
+  }
+  const Finished resumed = place.run({"train", "--out", "cut", "--resume"});
+  REQUIRE(resumed.code == 0);
+  if (resumed.out.find("is finished") == std::string::npos) {
+    CHECK(place.read("cut/average/model.safetensors") == place.read("whole/average/model.safetensors"));
+    CHECK(place.read("cut/cycles.json") == place.read("whole/cycles.json"));
+  }
+}
+
+TEST_CASE("cycles that do not fit") {
+  const Workplace place;
+  CHECK(place.run(cyclic("x", {"--cycles", "5"})).err ==
+        "galvan: fit_cycles: 12 steps are not 5 whole cycles; take 10 or 15\n");
+  CHECK(place.run(cyclic("x", {"--step-size-up", "2"}))
+            .err.starts_with(
+                "galvan: --cycles decides the step sizes; --step-size-up has no place beside it;"));
+  CHECK(place.run(Workplace::train("x", {"--average-cycles"}))
+            .err.starts_with("galvan: --average-cycles needs a schedule with cycles, of which a whole one "
+                             "fits into the run;"));
+  CHECK(place.run(Workplace::train("x", {"--patience-in-cycles"}))
+            .err.starts_with("galvan: --patience-in-cycles is for --patience, which is 0;"));
+}
+
+TEST_CASE("Smith's tail") {
+  const Workplace place;
+  const Finished csv = place.run(
+      {"schedule", "--policy", "one-cycle", "--tail", "smith", "--max-lr", "1", "--steps", "100", "--csv"});
+  REQUIRE(csv.code == 0);
+  CHECK(csv.out.find("\n0,0.1") != std::string::npos);
+  CHECK(csv.out.find("\n44,1,0.8") != std::string::npos);
+  CHECK(csv.out.find("\n99,0.0001") != std::string::npos);
+}
