@@ -24,6 +24,7 @@ import sys
 import threading
 import tomllib
 
+MACHINE = ["device", "processor", "galvan", "build", "compiler", "system"]
 COLOURS = ["#2f7ff0", "#d9730d", "#2a9d4a", "#e0474c", "#9b5de5", "#00897b", "#a0703c", "#5c6773"]
 
 
@@ -109,7 +110,9 @@ class Comparison:
             result |= json.loads((run / "cycles.json").read_text())
         with self.lock:
             self.results["runs"].setdefault(name, {})[str(seed)] = result
-            self.results.setdefault("machine", lines_of(run / "sessions.jsonl")[-1])
+            if "machine" not in self.results:
+                session = lines_of(run / "sessions.jsonl")[-1]
+                self.results["machine"] = {name: session[name] for name in MACHINE if name in session}
             self.write()
         print(f"{name}, seed {seed}: " + (result.get("error") or f"{result['curve'][-1][1]:.4f}"), flush=True)
 
