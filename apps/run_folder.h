@@ -5,6 +5,7 @@
 //   samples.txt    what the model wrote at each evaluation
 //   loss.svg       the curves, at the end
 //   report.html    the page of apps/report/run_page.h, at the end
+//   cycles.json    with --average-cycles, what apps/cycle_losses.h says, at the end
 //   sessions.jsonl what trained there (apps/sessions.h)
 #pragma once
 

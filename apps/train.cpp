@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "apps/command.h"
+#include "apps/cycle_losses.h"
 #include "apps/device.h"
 #include "apps/interrupt.h"
 #include "apps/machine.h"
@@ -48,7 +49,8 @@ class TrainCommand : public Command {
       the same run once more, with another seed
 
 The folder of a run holds config.toml (every option), metrics.jsonl (every step), samples.txt, loss.svg,
-report.html, and in current/ and best/ the last and the best model, which Hugging Face's Transformers loads as they are.)";
+report.html, and in current/ and best/ the last and the best model, which Hugging Face's Transformers loads as they are;
+with --average-cycles also the models of the cycles' ends, in cycles/, and in average/ that of their mean weights.)";
   }
 
   void add_options(Settings& settings) override {
@@ -76,10 +78,12 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     const double momentum = s_.optimizer == "sgd" ? s_.momentum.value_or(0.9) : s_.beta1;
     const Schedule schedule = make_schedule(s_.schedule, s_.steps);
     check_compatible(schedule, momentum, s_.steps);
-    const auto cycle_end = schedule.cycle_end_after(0);
-    if (s_.average_cycles && (!cycle_end || *cycle_end > s_.steps))
-      throw UsageError(
-          "--average-cycles needs a schedule with cycles, of which a whole one fits into the run");
+    const bool has_cycle = schedule.cycle_end_after(0).value_or(s_.steps + 1) <= s_.steps;
+    for (const auto& [option, is_on] :
+         {std::pair{"--average-cycles", s_.average_cycles}, {"--patience-in-cycles", s_.patience_in_cycles}})
+      if (is_on && !has_cycle)
+        throw UsageError(
+            concat(option, " needs a schedule with cycles, of which a whole one fits into the run"));
     if (settings.given("momentum") && schedule.cycles_momentum() && momentum != *s_.schedule.max_momentum)
       throw UsageError(
           concat("--momentum does nothing while the schedule moves the momentum: --max-momentum ",
@@ -106,13 +110,11 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     const fs::path folder = open_folder(settings);
     run_ = folder;
     cut_samples(folder, trainer.step());
-    keep_cycles(folder, trainer.step());
+    keep_cycles(folder, cycle_ends(schedule, trainer.step()));
     fs::remove(folder / "cycles.json");  // of the run as it ended last
     const Interrupt interrupt;
     progress.emplace(trainer.step(), s_.steps, config_.flops_per_token(), peak_flops_);
-    const int code = train(trainer, *progress, interrupt);
-    if (code == 0) finish(trainer.step(), schedule, model);
-    return code;
+    return train(trainer, *progress, interrupt, schedule, model);
   }
 
  private:
@@ -173,17 +175,21 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     const bool gave_up = s_.patience > 0 && patience != state_.progress.end() &&
                          patience->is_number_integer() && patience->get<int64_t>() >= s_.patience;
     const bool all_made = !s_.average_cycles || fs::exists(fs::path(s_.out) / "cycles.json");
-    if (!s_.epochs && state_.step == s_.steps && all_made) {
+    if (!all_made) return false;
+    if (!s_.epochs && state_.step == s_.steps) {
       std::printf(
           "The run in %s is finished: it has done its %s steps. --steps with a larger number goes on.\n",
           s_.out.c_str(), with_commas(s_.steps).c_str());
       return true;
     }
     if (gave_up)
-      std::printf(
-          "The run in %s has ended: %lld evaluations without a better one. A larger --patience goes on.\n",
-          s_.out.c_str(), static_cast<long long>(s_.patience));
+      std::printf("The run in %s has ended: %s without a better one. A larger --patience goes on.\n",
+                  s_.out.c_str(), patience_text().c_str());
     return gave_up;
+  }
+
+  std::string patience_text() const {
+    return concat(s_.patience, s_.patience_in_cycles ? " cycles" : " evaluations");
   }
 
   // Text, tokenizer, tokens and the model's sizes.
@@ -341,7 +347,8 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
     }
   }
 
-  int train(Trainer& trainer, Progress& progress, const Interrupt& interrupt) {
+  int train(Trainer& trainer, Progress& progress, const Interrupt& interrupt, const Schedule& schedule,
+            const Transformer& model) {
     Ending ending;
     try {
       ending = trainer.run(run_, interrupt.requested());
@@ -357,43 +364,29 @@ report.html, and in current/ and best/ the last and the best model, which Huggin
                   with_commas(trainer.step()).c_str(), program_.c_str(), folder.c_str());
       return interrupt.exit_code();
     }
+    const std::vector<int64_t> ends = cycle_ends(schedule, trainer.step());
+    draw_curves(run_, {ends.begin(), ends.end()});
+    std::optional<CycleLosses> cycles;
+    if (s_.average_cycles)
+      cycles = average_cycles(run_, ends, model, *tokenizer_, tokens_, split_.validation, s_.batch_size);
     if (s_.report) report();
     write_matmul_algorithms(device_, run_ / "algorithms.txt");
     if (ending == Ending::out_of_patience)
-      std::printf("Stopped early: %lld evaluations without a better one.\n",
-                  static_cast<long long>(s_.patience));
+      std::printf("Stopped early: %s without a better one.\n", patience_text().c_str());
     std::printf("Finished after %s steps.", with_commas(trainer.step()).c_str());
     if (trainer.best_step() >= 0)
       std::printf(" Best validation loss: %.4f, at step %s.", trainer.best_loss(),
                   with_commas(trainer.best_step()).c_str());
+    if (cycles && cycles->cycles > 0) {
+      std::printf("\nThe average of %s cycle ends is in %s.", with_commas(cycles->cycles).c_str(),
+                  (run_ / "average").c_str());
+      if (cycles->average)
+        std::printf(" Its validation loss: %.4f; of their ensemble: %.4f.", *cycles->average,
+                    *cycles->ensemble);
+    }
     std::printf("\nThe run is in %s. Let the model write:\n  %s sample --checkpoint %s --tokens 500\n",
                 run_.string().c_str(), program_.c_str(), folder.c_str());
     return 0;
-  }
-
-  // What is made of a whole run. The model may change: it is saved.
-  void finish(int64_t step, const Schedule& schedule, const Transformer& model) {
-    std::vector<double> cycle_ends;
-    for (auto end = schedule.cycle_end_after(0); end && *end <= step; end = schedule.cycle_end_after(*end))
-      cycle_ends.push_back(static_cast<double>(*end));
-    draw_curves(run_, cycle_ends);
-    if (!s_.average_cycles) return;
-    const std::vector<fs::path> cycles = keep_cycles(run_, step);
-    if (cycles.empty()) return;  // stopped early
-    nlohmann::ordered_json losses = {{"cycles", cycles.size()}};
-    std::string line = concat("The models of ", cycles.size(), " cycle ends: ");
-    if (split_.validation.size() > 1) {
-      losses["ensemble_loss"] = ensemble_loss(cycles, model, tokens_, split_.validation, s_.batch_size);
-      load_average(cycles, model);
-      losses["average_loss"] = evaluate(model, tokens_, split_.validation, *tokenizer_, s_.batch_size).loss;
-      line += concat(printed("validation loss %.4f of their averaged weights, ", losses["average_loss"]),
-                     printed("%.4f of their ensemble; ", losses["ensemble_loss"]));
-    } else {
-      load_average(cycles, model);
-    }
-    replace_model(run_ / "average", model, *tokenizer_);
-    write_file_atomically(run_ / "cycles.json", losses.dump(2) + "\n");
-    std::printf("%sthe average is in %s.\n", line.c_str(), (run_ / "average").string().c_str());
   }
 
   std::string program_;  // as a shell takes it

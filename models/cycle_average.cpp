@@ -1,7 +1,6 @@
 #include "models/cycle_average.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -36,25 +35,16 @@ void save_cycle(const fs::path& run, int64_t step, const Transformer& model, con
   replace_model(run / "cycles" / std::to_string(step), model, tokenizer);
 }
 
-std::vector<fs::path> keep_cycles(const fs::path& run, int64_t step) {
-  std::vector<int64_t> steps;
+std::vector<fs::path> keep_cycles(const fs::path& run, const std::vector<int64_t>& ends) {
+  std::vector<fs::path> kept, others;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(run / "cycles", ignored)) {
-    const std::string name = entry.path().filename().string();  // what is not whole begins with a dot
-    int64_t of = -1;
-    if (std::from_chars(name.data(), name.data() + name.size(), of).ptr == name.data() + name.size())
-      steps.push_back(of);
-  }
-  std::sort(steps.begin(), steps.end());
-  std::vector<fs::path> folders;
-  for (const int64_t of : steps) {
-    const fs::path folder = run / "cycles" / std::to_string(of);
-    if (of <= step)
-      folders.push_back(folder);
-    else
-      fs::remove_all(folder);
-  }
-  return folders;
+  for (const int64_t end : ends)
+    if (fs::path folder = run / "cycles" / std::to_string(end); fs::exists(folder, ignored))
+      kept.push_back(std::move(folder));
+  for (const auto& entry : fs::directory_iterator(run / "cycles", ignored))
+    if (std::find(kept.begin(), kept.end(), entry.path()) == kept.end()) others.push_back(entry.path());
+  for (const fs::path& folder : others) fs::remove_all(folder);
+  return kept;
 }
 
 void load_average(const std::vector<fs::path>& folders, const Transformer& model) {

@@ -18,9 +18,10 @@ namespace galvan {
 void save_cycle(const std::filesystem::path& run, int64_t step, const Transformer& model,
                 const Tokenizer& tokenizer);
 
-// The folders of the cycles up to and with `step`, in their order; later ones, which a run that is resumed will write
-// anew, are removed.
-std::vector<std::filesystem::path> keep_cycles(const std::filesystem::path& run, int64_t step);
+// The folders of the cycles that end after `ends` updates, in that order, as far as they are there; others, which a run that
+// is resumed will write anew or whose schedule it no longer has, are removed.
+std::vector<std::filesystem::path> keep_cycles(const std::filesystem::path& run,
+                                               const std::vector<int64_t>& ends);
 
 // Gives `model` the means of the weights in `folders`, computed in f64. At least one folder.
 void load_average(const std::vector<std::filesystem::path>& folders, const Transformer& model);

@@ -162,14 +162,14 @@ int64_t Trainer::steps_to_pause(int64_t epoch) const {
 }
 
 // After an evaluation. In cycles: one is without a best when no evaluation since the one before has made a best.
-void Trainer::count_patience(bool is_best, bool cycle_ends) {
+void Trainer::count_patience(bool is_best, bool at_cycle_end) {
   if (is_best)
     progress_.without_best = 0;
   else if (!options_.patience_in_cycles)
     ++progress_.without_best;
-  if (options_.patience_in_cycles && cycle_ends) {
-    int64_t begin = 0;
-    for (int64_t end = 0; end < step_; end = *inputs_.schedule.cycle_end_after(end)) begin = end;
+  if (options_.patience_in_cycles && at_cycle_end) {
+    const std::vector<int64_t> before = cycle_ends(inputs_.schedule, step_ - 1);
+    const int64_t begin = before.empty() ? 0 : before.back();
     progress_.without_best = progress_.best_step > begin ? 0 : progress_.without_best + 1;
   }
 }
@@ -230,7 +230,7 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
       }
 
       epoch_goes_on = sampler_.epochs_after(step_) == epoch;
-      const bool end = step_ == options_.steps, cycle_end = cycle_ends();
+      const bool end = step_ == options_.steps, cycle_end = at_cycle_end();
       std::optional<Evaluation> evaluation;
       bool is_best = false;
       if (evaluator_ && (due(options_.eval_every) || !epoch_goes_on || cycle_end || end)) {

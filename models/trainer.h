@@ -123,8 +123,8 @@ class Trainer {
   [[noreturn]] void explain_non_finite(const StepRecord& record);
   void save(const std::filesystem::path& run, bool is_best);
   bool due(int64_t every) const { return every > 0 && step_ % every == 0; }
-  bool cycle_ends() const { return step_ > 0 && inputs_.schedule.cycle_end_after(step_ - 1) == step_; }
-  void count_patience(bool is_best, bool cycle_ends);
+  bool at_cycle_end() const { return step_ > 0 && inputs_.schedule.cycle_end_after(step_ - 1) == step_; }
+  void count_patience(bool is_best, bool at_cycle_end);
 
   TrainerInputs inputs_;
   TrainerOptions options_;

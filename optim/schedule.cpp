@@ -92,6 +92,13 @@ CyclicLR fit_cycles(CyclicLR options, int64_t total_steps, int64_t cycles, doubl
   return options;
 }
 
+std::vector<int64_t> cycle_ends(const Schedule& schedule, int64_t steps) {
+  std::vector<int64_t> ends;
+  for (auto end = schedule.cycle_end_after(0); end && *end <= steps; end = schedule.cycle_end_after(*end))
+    ends.push_back(*end);
+  return ends;
+}
+
 OneCycleLR smith_one_cycle(double max_lr, int64_t total_steps) {
   return {.max_lr = max_lr,
           .total_steps = total_steps,

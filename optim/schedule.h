@@ -164,6 +164,9 @@ ScheduleTable tabulate(const Schedule& schedule, int64_t steps, double momentum 
 // cycles.
 CyclicLR fit_cycles(CyclicLR options, int64_t total_steps, int64_t cycles, double up_fraction = 0.5);
 
+// The ends of cycles in a run of `steps` updates.
+std::vector<int64_t> cycle_ends(const Schedule& schedule, int64_t steps);
+
 // Smith's own 1cycle: in straight lines up from max_lr / 10 and down again in as many steps, then a tail of a tenth of the
 // run, down to max_lr / 10,000; momentum .95, .85, .95, and .95 in the tail.
 OneCycleLR smith_one_cycle(double max_lr, int64_t total_steps);

@@ -65,7 +65,8 @@ std::vector<Run> read_runs(const std::vector<fs::path>& folders) {
             .metrics = read_metrics(folder),
             .options = {},
             .samples = read_samples(folder),
-            .sessions = read_sessions(folder)};
+            .sessions = read_sessions(folder),
+            .cycles = read_cycle_losses(folder)};
     check(!run.metrics.step.empty(), folder.string(), ": the run has taken no step yet");
     if (fs::exists(folder / "config.toml", ignored)) run.options = read_toml(folder / "config.toml");
     runs.push_back(std::move(run));

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/cycle_losses.h"
 #include "apps/run_metrics.h"
 #include "apps/sessions.h"
 #include "apps/settings.h"
@@ -25,6 +26,7 @@ struct Run {
   std::vector<std::pair<std::string, SettingValue>> options;  // of config.toml, by name
   std::vector<Sample> samples;
   std::vector<Session> sessions;
+  std::optional<CycleLosses> cycles = {};  // of cycles.json
 
   std::optional<SettingValue> option(const std::string& name) const;
 };

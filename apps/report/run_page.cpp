@@ -49,6 +49,11 @@ std::vector<Fact> facts_of(const Run& run) {
     facts.push_back({"Last validation loss", printed("%.4f", m.eval_loss.back()),
                      printed("accuracy %.4f", m.eval_accuracy.back())});
   }
+  if (run.cycles && run.cycles->average && run.cycles->ensemble) {
+    const std::string of = concat("of ", run.cycles->cycles, " cycle ends");
+    facts.push_back({"Averaged weights, loss", printed("%.4f", *run.cycles->average), of});
+    facts.push_back({"Ensemble, loss", printed("%.4f", *run.cycles->ensemble), of});
+  }
   facts.push_back({"Training loss", printed("%.4f", at_the_end(m.loss)), "mean of the last 5 % of steps"});
   const auto planned = run.option("steps");
   const bool whole = planned && std::holds_alternative<int64_t>(*planned) &&

@@ -40,6 +40,11 @@ TEST_CASE("whole cycles, the average of their ends, and the same after a kill") 
   CHECK(json::parse(evaluated.out).at("loss").get<double>() ==
         doctest::Approx(losses.at("average_loss").get<double>()).epsilon(1e-6));
   CHECK(losses.at("ensemble_loss").get<double>() > 0);
+  CHECK(whole.out.find("\nThe average of 3 cycle ends is in whole/average. Its validation loss: ") !=
+        std::string::npos);
+  const std::string report = place.read("whole/report.html");
+  for (const char* text : {"Averaged weights, loss", "Ensemble, loss", "of 3 cycle ends"})
+    CHECK_MESSAGE(report.find(text) != std::string::npos, text);
 
   {
     Child child(place.path, cyclic("cut"));
@@ -49,10 +54,32 @@ TEST_CASE("whole cycles, the average of their ends, and the same after a kill") 
   }
   const Finished resumed = place.run({"train", "--out", "cut", "--resume"});
   REQUIRE(resumed.code == 0);
-  if (resumed.out.find("is finished") == std::string::npos) {
-    CHECK(place.read("cut/average/model.safetensors") == place.read("whole/average/model.safetensors"));
-    CHECK(place.read("cut/cycles.json") == place.read("whole/cycles.json"));
-  }
+  CHECK(place.read("cut/average/model.safetensors") == place.read("whole/average/model.safetensors"));
+  CHECK(place.read("cut/cycles.json") == place.read("whole/cycles.json"));
+
+  // Killed after the last step, while the average is made.
+  std::filesystem::remove(place.path / "cut/cycles.json");
+  CHECK(place.run({"train", "--out", "cut", "--resume"}).code == 0);
+  CHECK(place.read("cut/cycles.json") == place.read("whole/cycles.json"));
+  CHECK(place.run({"train", "--out", "cut", "--resume"}).out.find("is finished") != std::string::npos);
+  // A longer run has other cycles.
+  CHECK(place.run({"train", "--out", "cut", "--resume", "--steps", "24"}).code == 0);
+  CHECK(json::parse(place.read("cut/cycles.json")).at("cycles") == 3);
+  CHECK(!place.has("cut/cycles/4"));
+  for (const char* cycle : {"cut/cycles/8", "cut/cycles/16", "cut/cycles/24"}) CHECK(place.has(cycle));
+}
+
+TEST_CASE("patience that counts cycles") {
+  const Workplace place;
+  // A step this small changes no weight: no evaluation is better than the first.
+  const Finished ended = place.run(Workplace::train(
+      "run", {"--optimizer", "sgd", "--schedule", "cyclic", "--max-lr", "1e-30", "--step-size-up", "3",
+              "--steps", "600", "--eval-every", "2", "--patience", "2", "--patience-in-cycles"}));
+  CHECK_MESSAGE(ended.code == 0, ended.err);
+  CHECK(ended.out.find("\nStopped early: 2 cycles without a better one.\nFinished after 18 steps. ") !=
+        std::string::npos);
+  CHECK(place.run({"train", "--out", "run", "--resume"}).out ==
+        "The run in run has ended: 2 cycles without a better one. A larger --patience goes on.\n");
 }
 
 TEST_CASE("cycles that do not fit") {
@@ -67,6 +94,9 @@ TEST_CASE("cycles that do not fit") {
                              "fits into the run;"));
   CHECK(place.run(Workplace::train("x", {"--patience-in-cycles"}))
             .err.starts_with("galvan: --patience-in-cycles is for --patience, which is 0;"));
+  CHECK(place.run(Workplace::train("x", {"--patience", "2", "--patience-in-cycles"}))
+            .err.starts_with("galvan: --patience-in-cycles needs a schedule with cycles, of which a whole one "
+                             "fits into the run;"));
 }
 
 TEST_CASE("Smith's tail") {

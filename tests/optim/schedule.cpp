@@ -72,6 +72,8 @@ TEST_CASE("where cycles end") {
   CHECK(sequence.cycle_end_after(10) == 27);
   CHECK(sequence.cycle_end_after(15) == 27);
   CHECK(!sequence.cycle_end_after(27));
+  CHECK(cycle_ends(sequence, 26) == std::vector<int64_t>{5, 10});
+  CHECK(cycle_ends(sequence, 27) == std::vector<int64_t>{5, 10, 27});
 }
 
 TEST_CASE("Smith's own 1cycle: as long down as up, and a tail") {
