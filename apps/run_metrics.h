@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace galvan {
@@ -11,6 +13,9 @@ struct RunMetrics {
   std::vector<double> step, loss, lr, momentum, grad_norm, tokens, seconds;
   // One entry an evaluation.
   std::vector<double> eval_step, eval_loss, eval_accuracy, eval_perplexity, eval_bits_per_character;
+  // Gradient norms by layer: one entry in each of `norms` for each of `norm_step`.
+  std::vector<double> norm_step;
+  std::vector<std::pair<std::string, std::vector<double>>> norms;
 };
 
 // Lines that are no record, such as a last one that is being written, are left out.

@@ -77,7 +77,7 @@ void MetricsTail::poll() {
     if (record.contains("eval_loss")) {
       constexpr double kNan = std::numeric_limits<double>::quiet_NaN();  // null, in a record
       reports_.push_back({step_, number("eval_loss", kNan), number("eval_accuracy", kNan), seconds_});
-    } else {
+    } else if (record.contains("loss")) {
       loss_ = number("loss");
       const double seconds = number("seconds");
       seconds_ += seconds;

@@ -29,6 +29,24 @@ nlohmann::ordered_json to_json(int64_t step, const Evaluation& e) {
           {"eval_bits_per_character", e.bits_per_character}};
 }
 
+// The gradients' norm of the last step by layer: embedding, positions, blocks.0, ..., norm, head.
+nlohmann::ordered_json layer_grad_norms(const Optimizer& optimizer, double grad_scale) {
+  const std::vector<double> norms = optimizer.segment_grad_norms();
+  std::vector<std::pair<std::string, double>> squares;
+  for (size_t i = 0; i < norms.size(); ++i) {
+    const std::string& name = optimizer.arena().segments()[i].name;
+    const size_t first = name.find('.');
+    const std::string layer = name.substr(0, name.starts_with("blocks.") ? name.find('.', first + 1) : first);
+    auto place =
+        std::find_if(squares.begin(), squares.end(), [&](const auto& entry) { return entry.first == layer; });
+    if (place == squares.end()) place = squares.insert(squares.end(), {layer, 0.0});
+    place->second += norms[i] * norms[i];
+  }
+  nlohmann::ordered_json record;
+  for (const auto& [layer, sum] : squares) record[layer] = grad_scale * std::sqrt(sum);
+  return record;
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainerInputs& inputs, const TrainerOptions& options, TrainerEvents events)
@@ -233,7 +251,12 @@ Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& s
       const bool end = step_ == options_.steps, cycle_end = at_cycle_end();
       std::optional<Evaluation> evaluation;
       bool is_best = false;
-      if (evaluator_ && (due(options_.eval_every) || !epoch_goes_on || cycle_end || end)) {
+      const bool looks = due(options_.eval_every) || !epoch_goes_on || cycle_end || end;
+      if (looks)
+        metrics.append({{"step", step_},
+                        {"grad_norms", layer_grad_norms(inputs_.optimizer,
+                                                        1.0 / static_cast<double>(options_.accumulate))}});
+      if (evaluator_ && looks) {
         evaluation = evaluator_->run();
         is_best = evaluation->loss < progress_.best_loss;
         if (is_best) {

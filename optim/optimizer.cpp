@@ -112,6 +112,15 @@ double Optimizer::grad_norm() const {
   return std::sqrt(sum);
 }
 
+std::vector<double> Optimizer::segment_grad_norms() const {
+  std::vector<double> norms(arena_.segments().size());
+  const std::vector<double> partials = partials_.to_vector();
+  for (size_t i = 0; i < partials.size(); ++i)
+    norms[static_cast<size_t>(arena_.pieces()[i].segment)] += partials[i];
+  for (double& norm : norms) norm = std::sqrt(norm);
+  return norms;
+}
+
 void Optimizer::check_momentum(double momentum) const {
   check(momentum >= 0, name(), ": momentum ", momentum, " is negative");
   check(momentum == 0 || momentum_ > 0, name(), ": momentum ", momentum,

@@ -194,6 +194,23 @@ std::vector<Figure> figures(const std::vector<Run>& runs) {
     norm.levels.push_back({std::get<double>(*clip), concat("clipped to ", std::get<double>(*clip))});
   add(std::move(norm));
 
+  if (runs.size() == 1) {
+    const RunMetrics& m = runs[0].metrics;
+    Figure layers{.id = "layers",
+                  .title = "Gradient norm by layer",
+                  .unit = "before clipping, at evaluations",
+                  .marks = marks,
+                  .log_y = true};
+    for (const auto& [layer, norms] : m.norms) {
+      Curve curve = evaluation(m.norm_step, norms);
+      curve.name = layer;
+      curve.colour = layers.curves.size();
+      curve.run = 0;
+      if (!curve.x.empty()) layers.curves.push_back(std::move(curve));
+    }
+    add(std::move(layers));
+  }
+
   add({.id = "throughput",
        .title = "Throughput",
        .unit = "tokens a second",

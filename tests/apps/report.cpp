@@ -75,9 +75,9 @@ TEST_CASE("a page holds any text, and no more than what it shows") {
   check_page(html);
   CHECK(html.find("&lt;/script&gt;") != std::string::npos);
   CHECK(html.find("\nsecond line</pre>") != std::string::npos);
-  for (const char* text :
-       {"Best validation loss", "at step 300", "Learning rate", "cycle 2", "Gradient norm", "clipped to 1",
-        "Throughput", "What the model wrote", "validation loss 0.6657", "<th>clip</th>"})
+  for (const char* text : {"Best validation loss", "at step 300", "Learning rate", "cycle 2", "Gradient norm",
+                           "clipped to 1", "Gradient norm by layer", "</i>embedding", "Throughput",
+                           "What the model wrote", "validation loss 0.6657", "<th>clip</th>"})
     CHECK_MESSAGE(html.find(text) != std::string::npos, text);
   CHECK(run_page({run}) == html);
 
@@ -134,6 +134,8 @@ TEST_CASE("train leaves a report, and report makes one of several runs") {
   REQUIRE(second.code == 0);
   CHECK_FALSE(place.has("second/report.html"));
   const std::string html = place.read("first/report.html");
+  for (const char* layer : {"Gradient norm by layer", "blocks.1"})
+    CHECK_MESSAGE(html.find(layer) != std::string::npos, layer);
   check_page(html);
   for (const char* text : {"Run first", "galvan train --data text.txt", "processor", "Step 12", "compiler"})
     CHECK_MESSAGE(html.find(text) != std::string::npos, text);

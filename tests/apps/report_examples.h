@@ -29,6 +29,9 @@ inline RunMetrics example_metrics(int64_t steps) {
     m.eval_accuracy.push_back(0.5);
     m.eval_perplexity.push_back(10);
     m.eval_bits_per_character.push_back(2);
+    m.norm_step.push_back(step);
+    if (m.norms.empty()) m.norms = {{"embedding", {}}, {kNasty, {}}};
+    for (auto& [layer, norms] : m.norms) norms.push_back(0.5 / std::sqrt(step));
   }
   return m;
 }

@@ -22,6 +22,7 @@ struct Trained : Workplace {
     std::istringstream lines(read("a run/metrics.jsonl"));
     for (std::string line; std::getline(lines, line);) {
       const json record = json::parse(line);
+      if (record.contains("grad_norms")) continue;
       (record.contains("eval_loss") ? evaluations : steps).push_back(record);
     }
   }

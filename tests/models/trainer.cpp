@@ -103,6 +103,27 @@ TEST_CASE("a run resumed after a kill ends as one that was never stopped, bit fo
       Error);
 }
 
+TEST_CASE("at evaluations the gradients' norm is split up by layer") {
+  TemporaryDirectory directory;
+  Run run(directory.path(), kOptions);
+  run.trainer.run(run.folder, kGoOn);
+  const auto records = run.metrics();
+  std::vector<int64_t> steps;
+  for (size_t i = 1; i < records.size(); ++i) {
+    if (!records[i].contains("grad_norms")) continue;
+    CHECK(records[i].at("step") == records[i - 1].at("step"));
+    steps.push_back(records[i].at("step"));
+    double sum = 0;
+    for (const auto& [layer, norm] : records[i].at("grad_norms").items())
+      sum += std::pow(norm.get<double>(), 2);
+    CHECK(std::sqrt(sum) == doctest::Approx(records[i - 1].at("grad_norm").get<double>()).epsilon(1e-12));
+    for (const char* layer : {"embedding", "positions", "blocks.0", "blocks.1", "norm"})
+      CHECK_MESSAGE(records[i].at("grad_norms").value(layer, 0.0) > 0, layer);
+  }
+  for (const int64_t step : {3, 6, 9, 12, 13})
+    CHECK_MESSAGE(std::find(steps.begin(), steps.end(), step) != steps.end(), step);
+}
+
 TEST_CASE("what a trainer drew from is forgotten with its step") {
   TemporaryDirectory directory;
   {
