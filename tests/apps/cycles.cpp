@@ -94,9 +94,10 @@ TEST_CASE("cycles that do not fit") {
                              "fits into the run;"));
   CHECK(place.run(Workplace::train("x", {"--patience-in-cycles"}))
             .err.starts_with("galvan: --patience-in-cycles is for --patience, which is 0;"));
-  CHECK(place.run(Workplace::train("x", {"--patience", "2", "--patience-in-cycles"}))
-            .err.starts_with("galvan: --patience-in-cycles needs a schedule with cycles, of which a whole one "
-                             "fits into the run;"));
+  CHECK(
+      place.run(Workplace::train("x", {"--patience", "2", "--patience-in-cycles"}))
+          .err.starts_with("galvan: --patience-in-cycles needs a schedule with cycles, of which a whole one "
+                           "fits into the run;"));
 }
 
 TEST_CASE("Smith's tail") {

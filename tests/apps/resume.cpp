@@ -1,8 +1,10 @@
 // Runs that are cut off go on as if nothing had happened.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "core/random.h"
 #include "tests/apps/command.h"
 
 using namespace galvan;
@@ -13,9 +15,9 @@ std::vector<std::string> resume(const std::string& out) { return {"train", "--ou
 
 // A run that no kill can miss. Its first steps are those of a shorter one: its schedule knows of no end.
 std::vector<std::string> endless(const std::string& out) {
-  return Workplace::train(
-      out, {"--steps", "1000000", "--schedule", "cyclic", "--max-lr", "0.01", "--step-size-up", "5",
-            "--eval-every", "12", "--save-every", "7", "--dropout", "0.1", "--accumulate", "2"});
+  return Workplace::train(out, {"--steps", "1000000", "--schedule", "cyclic", "--max-lr", "0.01",
+                                "--step-size-up", "5", "--average-cycles", "--eval-every", "12",
+                                "--save-every", "7", "--dropout", "0.1", "--accumulate", "2"});
 }
 
 bool is_saving(const Workplace& place, const std::string& run) {
@@ -31,31 +33,34 @@ TEST_CASE("killed again and again and resumed, a run ends in the same bits") {
   const Workplace place;
   // Goes on with the run, and kills it as soon as the condition holds.
   const auto go_on_until = [&](const auto& condition) {
-    // Before the folder is complete there is nothing to resume yet.
-    Child child(place.path, place.has("cut/data.json") ? resume("cut") : endless("cut"));
-    wait_until(condition);
+    // Before the folder has a configuration there is nothing to resume yet.
+    Child child(place.path, place.has("cut/config.toml") ? resume("cut") : endless("cut"));
+    wait_until([&] { return condition(child); });
     child.send(SIGKILL);
     CHECK(child.wait().code == -SIGKILL);
   };
-  go_on_until([&] { return place.steps_done("cut") >= 3; });
-  for (int kill = 0; kill < 3; ++kill) {
-    const int64_t before = place.steps_done("cut");
-    go_on_until([&] { return place.steps_done("cut") >= before + 9; });
+  // At random moments, from the start of the process on.
+  const char* fewer = std::getenv("GALVAN_TEST_KILLS");
+  const int kills = fewer == nullptr ? 20 : std::atoi(fewer);
+  double to_three_steps = 0;
+  go_on_until([&](const Child& child) {
+    to_three_steps = child.processor_time();
+    return place.steps_done("cut") >= 3;
+  });
+  for (int kill = 0; kill < kills; ++kill) {
+    const double moment =
+        3 * to_three_steps * uniform_from(philox({static_cast<uint32_t>(kill), 0, 0, 0}, {1, 2})[0]);
+    go_on_until([&](const Child& child) { return child.processor_time() >= moment; });
   }
-  // And in the middle of a checkpoint.
-  {
-    Child child(place.path, resume("cut"));
-    wait_until([&] {
-      if (!is_saving(place, "cut")) return false;
-      child.pause();
-      if (is_saving(place, "cut")) return true;
-      child.send(SIGCONT);
-      return false;
-    });
-    child.send(SIGKILL);
-    CHECK(child.wait().code == -SIGKILL);
-    CHECK(is_saving(place, "cut"));
-  }
+  // In the middle of a checkpoint.
+  go_on_until([&](const Child& child) {
+    if (!is_saving(place, "cut")) return false;
+    child.pause();
+    if (is_saving(place, "cut")) return true;
+    child.send(SIGCONT);
+    return false;
+  });
+  CHECK(is_saving(place, "cut"));
   const std::string steps = std::to_string(place.steps_done("cut") + 5);
   const Finished last = place.run({"train", "--out", "cut", "--resume", "--steps", steps});
   REQUIRE_MESSAGE(last.code == 0, last.err);
@@ -66,6 +71,8 @@ TEST_CASE("killed again and again and resumed, a run ends in the same bits") {
   whole.insert(whole.end(), {"--steps", steps});
   REQUIRE(place.run(whole).code == 0);
   check_equal_runs(place, "whole", "cut");
+  for (const char* file : {"average/model.safetensors", "cycles.json"})
+    CHECK_MESSAGE(place.read("whole/" + std::string(file)) == place.read("cut/" + std::string(file)), file);
 }
 
 TEST_CASE("patience ends a run that gets no better, and a larger one goes on") {
