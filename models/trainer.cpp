@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "models/metrics.h"
 
 namespace galvan {
 namespace {
@@ -213,75 +212,81 @@ void Trainer::explain_non_finite(const StepRecord& record) {
                               step_));
 }
 
-Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& stop) {
+void Trainer::save_now(bool is_best) {
+  metrics_->sync();
+  save(run_, is_best);
+  saved_ = step_;
+}
+
+void Trainer::begin(const std::filesystem::path& run) {
   std::error_code ignored;
   check(resumed_ || step_ > 0 || !std::filesystem::exists(run / "current", ignored), run.string(),
         ": holds a run's checkpoints already; resume it, or train in another folder");
-  MetricsFile metrics(run / "metrics.jsonl", step_);
-  int64_t saved = resumed_ ? step_ : -1;
-  const auto save_now = [&](bool is_best) {
-    metrics.sync();
-    save(run, is_best);
-    saved = step_;
-  };
+  run_ = run;
+  metrics_.emplace(run / "metrics.jsonl", step_);
+  saved_ = resumed_ ? step_ : -1;
   if (step_ > 0 && progress_.best_step == step_)
     save(run, true);  // a kill may have come between the two links
+}
 
-  bool patient = options_.patience == 0 || progress_.without_best < options_.patience;
-  while (step_ < options_.steps && patient) {
-    const int64_t epoch = sampler_.epochs_after(step_);
-    bool epoch_goes_on = true;
-    while (epoch_goes_on && step_ < options_.steps && patient) {
-      if (stop) {
-        if (saved != step_) save_now(false);
-        return Ending::stopped;
-      }
-      for (const StepReport& report : train_steps(steps_to_pause(epoch))) {
-        progress_.epoch_loss += report.loss;
-        ++progress_.epoch_steps;
-        metrics.append(to_json(report));
-        if (events_.on_step) events_.on_step(report);
-      }
-      if (bad_) {
-        if (saved != step_) save_now(false);
-        explain_non_finite(*bad_);
-      }
-
-      epoch_goes_on = sampler_.epochs_after(step_) == epoch;
-      const bool end = step_ == options_.steps, cycle_end = at_cycle_end();
-      std::optional<Evaluation> evaluation;
-      bool is_best = false;
-      const bool looks = due(options_.eval_every) || !epoch_goes_on || cycle_end || end;
-      if (looks)
-        metrics.append({{"step", step_},
-                        {"grad_norms", layer_grad_norms(inputs_.optimizer,
-                                                        1.0 / static_cast<double>(options_.accumulate))}});
-      if (evaluator_ && looks) {
-        evaluation = evaluator_->run();
-        is_best = evaluation->loss < progress_.best_loss;
-        if (is_best) {
-          progress_.best_loss = evaluation->loss;
-          progress_.best_step = step_;
-        }
-        count_patience(is_best, cycle_end);
-        metrics.append(to_json(step_, *evaluation));
-        if (events_.on_evaluation) events_.on_evaluation(step_, *evaluation, is_best);
-        patient = options_.patience == 0 || progress_.without_best < options_.patience;
-      }
-      if (!epoch_goes_on || end) {
-        const double mean = progress_.epoch_loss / static_cast<double>(progress_.epoch_steps);
-        if (events_.on_epoch)
-          events_.on_epoch({.epoch = epoch + 1, .train_loss = mean, .evaluation = evaluation});
-      }
-      if (!epoch_goes_on) {
-        progress_.epoch_loss = 0;
-        progress_.epoch_steps = 0;
-      }
-      if (cycle_end && events_.on_cycle) events_.on_cycle(step_, evaluation);
-      if (is_best || due(options_.save_every) || cycle_end || end || !patient) save_now(is_best);
-    }
+std::optional<Ending> Trainer::advance(const std::atomic<bool>& stop) {
+  if (!is_patient()) return Ending::out_of_patience;
+  if (step_ == options_.steps) return Ending::finished;
+  if (stop) {
+    if (saved_ != step_) save_now(false);
+    return Ending::stopped;
   }
-  return patient ? Ending::finished : Ending::out_of_patience;
+  const int64_t epoch = sampler_.epochs_after(step_);
+  for (const StepReport& report : train_steps(steps_to_pause(epoch))) {
+    progress_.epoch_loss += report.loss;
+    ++progress_.epoch_steps;
+    metrics_->append(to_json(report));
+    if (events_.on_step) events_.on_step(report);
+  }
+  if (bad_) {
+    if (saved_ != step_) save_now(false);
+    explain_non_finite(*bad_);
+  }
+
+  const bool epoch_goes_on = sampler_.epochs_after(step_) == epoch;
+  const bool end = step_ == options_.steps, cycle_end = at_cycle_end();
+  std::optional<Evaluation> evaluation;
+  bool is_best = false;
+  const bool looks = due(options_.eval_every) || !epoch_goes_on || cycle_end || end;
+  if (looks)
+    metrics_->append(
+        {{"step", step_},
+         {"grad_norms", layer_grad_norms(inputs_.optimizer, 1.0 / static_cast<double>(options_.accumulate))}});
+  if (evaluator_ && looks) {
+    evaluation = evaluator_->run();
+    is_best = evaluation->loss < progress_.best_loss;
+    if (is_best) {
+      progress_.best_loss = evaluation->loss;
+      progress_.best_step = step_;
+    }
+    count_patience(is_best, cycle_end);
+    metrics_->append(to_json(step_, *evaluation));
+    if (events_.on_evaluation) events_.on_evaluation(step_, *evaluation, is_best);
+  }
+  if (!epoch_goes_on || end) {
+    const double mean = progress_.epoch_loss / static_cast<double>(progress_.epoch_steps);
+    if (events_.on_epoch)
+      events_.on_epoch({.epoch = epoch + 1, .train_loss = mean, .evaluation = evaluation});
+  }
+  if (!epoch_goes_on) {
+    progress_.epoch_loss = 0;
+    progress_.epoch_steps = 0;
+  }
+  if (cycle_end && events_.on_cycle) events_.on_cycle(step_, evaluation);
+  if (is_best || due(options_.save_every) || cycle_end || end || !is_patient()) save_now(is_best);
+  return {};
+}
+
+Ending Trainer::run(const std::filesystem::path& run, const std::atomic<bool>& stop) {
+  begin(run);
+  std::optional<Ending> ending;
+  while (!ending) ending = advance(stop);
+  return *ending;
 }
 
 }  // namespace galvan

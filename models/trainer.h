@@ -20,6 +20,7 @@
 
 #include "models/checkpoint.h"
 #include "models/evaluate.h"
+#include "models/metrics.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 
@@ -94,6 +95,11 @@ class Trainer {
   // infinity: the step is run again to name the first op that made it.
   Ending run(const std::filesystem::path& run, const std::atomic<bool>& stop);
 
+  // run() in parts, for who trains several models together (models/replicas.h): begin(), then advance() until it tells the
+  // ending. Each call trains as far as the next step that is watched, with what is due after it.
+  void begin(const std::filesystem::path& run);
+  std::optional<Ending> advance(const std::atomic<bool>& stop);
+
   // One update; throws as run() does, but saves nothing. Public for benchmarks.
   StepReport train_step();
 
@@ -122,6 +128,8 @@ class Trainer {
   int64_t steps_to_pause(int64_t epoch) const;
   [[noreturn]] void explain_non_finite(const StepRecord& record);
   void save(const std::filesystem::path& run, bool is_best);
+  void save_now(bool is_best);
+  bool is_patient() const { return options_.patience == 0 || progress_.without_best < options_.patience; }
   bool due(int64_t every) const { return every > 0 && step_ % every == 0; }
   bool at_cycle_end() const { return step_ > 0 && inputs_.schedule.cycle_end_after(step_ - 1) == step_; }
   void count_patience(bool is_best, bool at_cycle_end);
@@ -139,6 +147,9 @@ class Trainer {
   Progress progress_;
   int64_t step_ = 0;
   bool resumed_ = false;
+  std::filesystem::path run_;  // since begin()
+  std::optional<MetricsFile> metrics_;
+  int64_t saved_ = -1;  // the step of the last checkpoint
 };
 
 }  // namespace galvan

@@ -6,9 +6,7 @@
 #include <cmath>
 
 #include "optim/adam.h"
-#include "optim/sgd.h"
-#include "tests/models/recorded.h"
-#include "tests/models/small_model.h"
+#include "tests/models/small_run.h"
 #include "tests/models/temporary_directory.h"
 
 using namespace galvan;
@@ -16,45 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Run {
-  Run(const fs::path& path, const TrainerOptions& options, double max_lr = 0.3, double dropout = 0.2)
-      : folder(path),
-        tokens(golden_integers(260, 3, 19), 19),
-        tokenizer(CharacterTokenizer::train("abcdefghijklmnopqrs")),
-        model(
-            [&] {
-              ModelConfig c = small_gpt2();
-              c.dropout = dropout;
-              return c;
-            }(),
-            {.seed = 1}),
-        optimizer(model.parameters(), {.lr = 0.1, .momentum = 0.9}),
-        schedule(CyclicLR{.base_lr = max_lr / 10, .max_lr = max_lr, .step_size_up = 3}),
-        trainer({.model = model,
-                 .optimizer = optimizer,
-                 .schedule = schedule,
-                 .tokenizer = *tokenizer,
-                 .tokens = tokens,
-                 .split = split_tokens(tokens.size(), 0.2)},
-                options, {.on_epoch = [this](const EpochReport& report) { epochs.push_back(report); }}) {
-    make_directories(folder);
-  }
-  void resume() {
-    const fs::path from = resolve_checkpoint(folder);
-    load_weights(from, model);
-    trainer.resume(load_training_state(from));
-  }
-  std::vector<nlohmann::json> metrics() const { return recorded_metrics(folder); }
-
-  fs::path folder;
-  TokenArray tokens;
-  std::unique_ptr<Tokenizer> tokenizer;
-  Transformer model;
-  SGD optimizer;
-  Schedule schedule;
-  std::vector<EpochReport> epochs;
-  Trainer trainer;
-};
+using Run = SmallRun;
 
 const TrainerOptions kOptions{.steps = 13,
                               .batch_size = 2,
