@@ -13,7 +13,7 @@ class Command {
   virtual ~Command() = default;
 
   virtual const char* name() const = 0;
-  virtual const char* about() const = 0;     // one line
+  virtual const char* about() const = 0;     // one line; empty: the command is not shown
   virtual const char* examples() const = 0;  // what to learn from, under the options
 
   virtual void add_options(Settings& settings) = 0;
@@ -26,6 +26,7 @@ class Command {
 std::unique_ptr<Command> make_train_command(const std::string& program);
 std::unique_ptr<Command> make_find_lr_command(const std::string& program);
 std::unique_ptr<Command> make_tune_command(const std::string& program);
+std::unique_ptr<Command> make_replicas_command();
 std::unique_ptr<Command> make_sample_command();
 std::unique_ptr<Command> make_eval_command();
 std::unique_ptr<Command> make_schedule_command();

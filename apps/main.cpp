@@ -77,6 +77,7 @@ int run(int argc, char** argv) {
   commands.push_back(make_train_command(argv[0]));
   commands.push_back(make_find_lr_command(argv[0]));
   commands.push_back(make_tune_command(argv[0]));
+  commands.push_back(make_replicas_command());
   commands.push_back(make_sample_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_schedule_command());
@@ -89,6 +90,7 @@ int run(int argc, char** argv) {
   for (const auto& command : commands) {
     CLI::App* sub = app.add_subcommand(command->name(), command->about());
     sub->footer(command->examples());
+    if (*command->about() == '\0') sub->group("");
     command->add_options(settings.emplace_back(*sub));
   }
 

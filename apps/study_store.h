@@ -5,6 +5,7 @@
 //   study.lock        who works on it: each process holds a byte of this file locked, which ends with the process
 //   trials/7/         the run of trial 7, a folder of `galvan train`, with options.toml (what it was given),
 //                     output.txt and errors.txt (what it said)
+//   replicas.txt      what the process of --batched said
 //
 // Several processes may work on one study. A trial is some process's, or nobody's, which its next process takes up: a
 // process that is gone, however it ended, has none.

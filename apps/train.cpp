@@ -14,6 +14,7 @@
 #include "apps/tensorboard.h"
 #include "apps/text_format.h"
 #include "apps/train_settings.h"
+#include "apps/training_run.h"
 #include "apps/training_text.h"
 #include "core/parallel.h"
 #include "models/cycle_average.h"
@@ -29,7 +30,7 @@ namespace fs = std::filesystem;
 // The line that stands above a figure of the plan.
 void tell(const char* what, const std::string& text) { std::printf("%-12s%s\n", what, text.c_str()); }
 
-class TrainCommand : public Command {
+class TrainCommand : public Command, public TrainingRun {
  public:
   explicit TrainCommand(const std::string& program) : program_(shell_quoted(program)) {}
 
@@ -63,58 +64,79 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
   }
 
   int run(Settings& settings) override {
+    if (!begin(settings)) return 0;
+    const Interrupt interrupt;
+    std::optional<Ending> ending;
+    while (!ending) ending = advance(interrupt.requested());
+    return *ending == Ending::stopped ? interrupt.exit_code() : 0;
+  }
+
+  void lock(const fs::path& folder) override { lock_.emplace(folder); }
+
+  bool begin(Settings& settings) override {
     read_configuration(settings);
-    if (s_.threads > 0) set_threads(static_cast<int>(s_.threads));
+    if (s_.threads > 0 && s_.threads != galvan::threads()) set_threads(static_cast<int>(s_.threads));
     if (s_.resume) {
-      lock_.emplace(s_.out);
+      if (!lock_) lock_.emplace(s_.out);
       checkpoint_ = last_checkpoint();
     }
     if (s_.resume && !checkpoint_.empty()) {
       state_ = load_training_state(checkpoint_);
-      if (is_over()) return 0;
+      if (is_over()) return false;
     }
     read_text(settings);
     settle_steps();
     const double momentum = s_.optimizer == "sgd" ? s_.momentum.value_or(0.9) : s_.beta1;
-    const Schedule schedule = make_schedule(s_.schedule, s_.steps);
-    check_compatible(schedule, momentum, s_.steps);
-    const bool has_cycle = schedule.cycle_end_after(0).value_or(s_.steps + 1) <= s_.steps;
+    schedule_ = make_schedule(s_.schedule, s_.steps);
+    check_compatible(*schedule_, momentum, s_.steps);
+    const bool has_cycle = schedule_->cycle_end_after(0).value_or(s_.steps + 1) <= s_.steps;
     for (const auto& [option, is_on] :
          {std::pair{"--average-cycles", s_.average_cycles}, {"--patience-in-cycles", s_.patience_in_cycles}})
       if (is_on && !has_cycle)
         throw UsageError(
             concat(option, " needs a schedule with cycles, of which a whole one fits into the run"));
-    if (settings.given("momentum") && schedule.cycles_momentum() && momentum != *s_.schedule.max_momentum)
+    if (settings.given("momentum") && schedule_->cycles_momentum() && momentum != *s_.schedule.max_momentum)
       throw UsageError(
           concat("--momentum does nothing while the schedule moves the momentum: --max-momentum ",
                  "and --base-momentum are its bounds, --no-cycle-momentum keeps it still"));
     show_plan(s_.optimizer != "sgd" ? 2 : momentum != 0 ? 1 : 0);
 
-    const Transformer model(config_, {.seed = static_cast<uint64_t>(s_.seed),
-                                      .tensor = {.dtype = parse_dtype(*s_.dtype), .device = device_}});
+    model_.emplace(config_, Init{.seed = static_cast<uint64_t>(s_.seed),
+                                 .tensor = {.dtype = parse_dtype(*s_.dtype), .device = device_}});
     if (!checkpoint_.empty())
-      load_weights(checkpoint_, model);
+      load_weights(checkpoint_, *model_);
     else if (!s_.init.empty())
-      load_weights(s_.init, model);
-    const auto optimizer = make_optimizer(s_, model);
-    const TrainerInputs inputs{.model = model,
-                               .optimizer = *optimizer,
-                               .schedule = schedule,
+      load_weights(s_.init, *model_);
+    optimizer_ = make_optimizer(s_, *model_);
+    const TrainerInputs inputs{.model = *model_,
+                               .optimizer = *optimizer_,
+                               .schedule = *schedule_,
                                .tokenizer = *tokenizer_,
                                .tokens = tokens_,
                                .split = split_};
-    std::optional<Progress> progress;
-    Trainer trainer(inputs, trainer_options(), events(model, progress));
-    if (!checkpoint_.empty()) trainer.resume(state_);
+    trainer_.emplace(inputs, trainer_options(), events());
+    if (!checkpoint_.empty()) trainer_->resume(state_);
 
-    const fs::path folder = open_folder(settings);
-    run_ = folder;
-    cut_samples(folder, trainer.step());
-    keep_cycles(folder, cycle_ends(schedule, trainer.step()));
-    fs::remove(folder / "cycles.json");  // of the run as it ended last
-    const Interrupt interrupt;
-    progress.emplace(trainer.step(), s_.steps, config_.flops_per_token(), peak_flops_);
-    return train(trainer, *progress, interrupt, schedule, model);
+    run_ = open_folder(settings);
+    cut_samples(run_, trainer_->step());
+    keep_cycles(run_, cycle_ends(*schedule_, trainer_->step()));
+    fs::remove(run_ / "cycles.json");  // of the run as it ended last
+    progress_.emplace(trainer_->step(), s_.steps, config_.flops_per_token(), peak_flops_);
+    trainer_->begin(run_);
+    return true;
+  }
+
+  std::optional<Ending> advance(const std::atomic<bool>& stop) override {
+    std::optional<Ending> ending;
+    try {
+      ending = trainer_->advance(stop);
+    } catch (const NonFiniteError& error) {
+      progress_->finish();
+      fail(error.what(), ", saved in ", (run_ / "current").string(),
+           "; a lower learning rate or --clip 1 may help");
+    }
+    if (ending) conclude(*ending);
+    return ending;
   }
 
  private:
@@ -267,10 +289,10 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
             .replay = s_.graph};
   }
 
-  TrainerEvents events(const Transformer& model, std::optional<Progress>& progress) {
+  TrainerEvents events() {
     TrainerEvents events;
-    events.on_step = [&](const StepReport& report) {
-      progress->on_step(report);
+    events.on_step = [this](const StepReport& report) {
+      progress_->on_step(report);
       if (events_)
         events_->add(report.step,
                      {{"loss/training", report.loss},
@@ -279,8 +301,8 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
                       {"gradient norm", report.grad_norm},
                       {"tokens per second", static_cast<double>(report.tokens) / report.seconds}});
     };
-    events.on_evaluation = [&](int64_t step, const Evaluation& e, bool is_best) {
-      progress->print(concat(
+    events.on_evaluation = [this](int64_t step, const Evaluation& e, bool is_best) {
+      progress_->print(concat(
           "step ", step, printed(": validation loss %.4f", e.loss), printed(", accuracy %.4f", e.accuracy),
           printed(", perplexity %.4g", e.perplexity),
           printed(", %.4f bits per character", e.bits_per_character), is_best ? ", the best so far" : ""));
@@ -289,22 +311,22 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
                             {"accuracy/validation", e.accuracy},
                             {"bits per character/validation", e.bits_per_character}});
       append_sample(run_, step,
-                    generate(model, *tokenizer_, "",
+                    generate(*model_, *tokenizer_, "",
                              {.tokens = 300, .temperature = 0.8, .seed = static_cast<uint64_t>(s_.seed)}));
     };
-    events.on_epoch = [&](const EpochReport& report) {
+    events.on_epoch = [this](const EpochReport& report) {
       std::string line = concat("Epoch ", report.epoch, printed(" - Train Loss: %.4f", report.train_loss));
       if (report.evaluation)
         line += printed(" - Eval Loss: %.4f", report.evaluation->loss) +
                 printed(" - Eval Accuracy: %.2f", report.evaluation->accuracy);
-      progress->print(line);
+      progress_->print(line);
     };
-    events.on_checkpoint = [&](int64_t step, bool) {
-      progress->print(concat("saved ", (run_ / "checkpoints" / std::to_string(step)).string()));
+    events.on_checkpoint = [this](int64_t step, bool) {
+      progress_->print(concat("saved ", (run_ / "checkpoints" / std::to_string(step)).string()));
     };
     if (s_.average_cycles)
-      events.on_cycle = [&](int64_t step, const std::optional<Evaluation>&) {
-        save_cycle(run_, step, model, *tokenizer_);
+      events.on_cycle = [this](int64_t step, const std::optional<Evaluation>&) {
+        save_cycle(run_, step, *model_, *tokenizer_);
       };
     return events;
   }
@@ -347,36 +369,28 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
     }
   }
 
-  int train(Trainer& trainer, Progress& progress, const Interrupt& interrupt, const Schedule& schedule,
-            const Transformer& model) {
-    Ending ending;
-    try {
-      ending = trainer.run(run_, interrupt.requested());
-    } catch (const NonFiniteError& error) {
-      progress.finish();
-      fail(error.what(), ", saved in ", (run_ / "current").string(),
-           "; a lower learning rate or --clip 1 may help");
-    }
-    progress.finish();
+  // Leaves what a run leaves at its end, and says how to go on.
+  void conclude(Ending ending) {
+    progress_->finish();
     const std::string folder = shell_quoted(run_.string());
     if (ending == Ending::stopped) {
       std::printf("Stopped after step %s. This goes on:\n  %s train --out %s --resume\n",
-                  with_commas(trainer.step()).c_str(), program_.c_str(), folder.c_str());
-      return interrupt.exit_code();
+                  with_commas(trainer_->step()).c_str(), program_.c_str(), folder.c_str());
+      return;
     }
-    const std::vector<int64_t> ends = cycle_ends(schedule, trainer.step());
+    const std::vector<int64_t> ends = cycle_ends(*schedule_, trainer_->step());
     draw_curves(run_, {ends.begin(), ends.end()});
     std::optional<CycleLosses> cycles;
     if (s_.average_cycles)
-      cycles = average_cycles(run_, ends, model, *tokenizer_, tokens_, split_.validation, s_.batch_size);
+      cycles = average_cycles(run_, ends, *model_, *tokenizer_, tokens_, split_.validation, s_.batch_size);
     if (s_.report) report();
     write_matmul_algorithms(device_, run_ / "algorithms.txt");
     if (ending == Ending::out_of_patience)
       std::printf("Stopped early: %s without a better one.\n", patience_text().c_str());
-    std::printf("Finished after %s steps.", with_commas(trainer.step()).c_str());
-    if (trainer.best_step() >= 0)
-      std::printf(" Best validation loss: %.4f, at step %s.", trainer.best_loss(),
-                  with_commas(trainer.best_step()).c_str());
+    std::printf("Finished after %s steps.", with_commas(trainer_->step()).c_str());
+    if (trainer_->best_step() >= 0)
+      std::printf(" Best validation loss: %.4f, at step %s.", trainer_->best_loss(),
+                  with_commas(trainer_->best_step()).c_str());
     if (cycles && cycles->cycles > 0) {
       std::printf("\nThe average of %s cycle ends is in %s.", with_commas(cycles->cycles).c_str(),
                   (run_ / "average").c_str());
@@ -386,7 +400,6 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
     }
     std::printf("\nThe run is in %s. Let the model write:\n  %s sample --checkpoint %s --tokens 500\n",
                 run_.string().c_str(), program_.c_str(), folder.c_str());
-    return 0;
   }
 
   std::string program_;  // as a shell takes it
@@ -404,6 +417,11 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
   fs::path run_;                 // the folder
   std::optional<RunLock> lock_;  // on it
   std::optional<EventWriter> events_;
+  std::optional<Progress> progress_;
+  std::optional<Schedule> schedule_;
+  std::optional<Transformer> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::optional<Trainer> trainer_;  // of all of these
 };
 
 }  // namespace
@@ -411,5 +429,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
 std::unique_ptr<Command> make_train_command(const std::string& program) {
   return std::make_unique<TrainCommand>(program);
 }
+
+std::unique_ptr<TrainingRun> make_training_run() { return std::make_unique<TrainCommand>("galvan"); }
 
 }  // namespace galvan

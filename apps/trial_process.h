@@ -1,9 +1,10 @@
-// A trial's run: a process of `galvan train`, watched through what it writes. A process of its own may diverge, run out
-// of memory or crash without harm to the study; and its trajectory is that of the same command typed by hand.
+// A trial's run, watched through what it writes: the trajectory is that of `galvan train` typed by hand. It is a process
+// of its own, or one of several in one process (apps/replica_process.h).
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ class MetricsTail {
   double tokens_per_second() const { return tokens_per_second_; }  // lately
 
  private:
+  using Clock = std::chrono::steady_clock;
   void clear();
   std::filesystem::path path_;
   uint64_t file_ = 0;  // which one is at the path
@@ -32,45 +34,74 @@ class MetricsTail {
   std::vector<StudyReport> reports_;
   int64_t step_ = 0;
   double loss_ = 0, seconds_ = 0, tokens_per_second_ = 0;
+  Clock::time_point read_ = {};  // when it last had more
 };
 
-class TrialProcess {
+class TrialRun {
  public:
-  // Of a run that poll() begins, or goes on with where the folder holds one, once no other process is at work there: one
-  // that lost its study may still be saving. The process ends with this one's, saving first where it has the time.
-  TrialProcess(const StudyTrial& trial, const StudyStore& store, int64_t threads);
-  ~TrialProcess();
-  TrialProcess(const TrialProcess&) = delete;
-  TrialProcess& operator=(const TrialProcess&) = delete;
+  virtual ~TrialRun() = default;
+  TrialRun(const TrialRun&) = delete;
+  TrialRun& operator=(const TrialRun&) = delete;
 
+  // Begins the run, or goes on with the one that the folder holds, once no other process is at work there: one that lost
+  // its study may still be saving. Has it ended? Then ending() tells how. Throws when it cannot be started.
+  bool poll();
   // Asks it to save and end.
   void stop();
-  // Has it ended? Then ending() tells how. Throws when it cannot be started.
-  bool poll();
 
   struct Ending {
     bool finished = false;     // the whole run
     bool interrupted = false;  // it saved and ended because it was asked to, by whomever
     std::string reason = {};   // else
     bool diverged = false;
+    bool in_company =
+        false;  // the process that ended had other trials too, and this need not be the one that ended it
   };
-  Ending ending() const;
+  virtual Ending ending() const = 0;
 
   const StudyTrial& trial() const { return trial_; }
   MetricsTail& metrics() { return metrics_; }
 
- private:
-  void start();
+ protected:
+  TrialRun(const StudyTrial& trial, const StudyStore& store);
+  virtual void start() = 0;
+  virtual bool has_ended() = 0;     // once started
+  virtual void request_stop() = 0;  // likewise
+  // Of an exit code of `galvan train`.
+  Ending ending_of(int code) const;
+  static Ending ending_by_signal(int signal);
 
-  StudyTrial trial_;
-  std::filesystem::path folder_, directory_;  // its own, and where it works
-  std::string options_;                       // of a run that begins
-  int64_t threads_;
+  const StudyTrial trial_;
+  const std::filesystem::path folder_, directory_;  // its own, and where it works
+  bool started_ = false;
+
+ private:
+  std::string options_;  // of a run that begins
   MetricsTail metrics_;
+  bool stopping_ = false;
+};
+
+// The arguments of `galvan` that begin a trial's run, or go on with it.
+std::vector<std::string> trial_arguments(const std::filesystem::path& folder, int64_t threads);
+
+// May diverge, run out of memory or crash without harm to the study. It ends with this process, saving first where it
+// has the time.
+class TrialProcess final : public TrialRun {
+ public:
+  TrialProcess(const StudyTrial& trial, const StudyStore& store, int64_t threads)
+      : TrialRun(trial, store), threads_(threads) {}
+  ~TrialProcess() override;
+
+  Ending ending() const override;
+
+ private:
+  void start() override;
+  bool has_ended() override;
+  void request_stop() override;
+
+  int64_t threads_;
   pid_t pid_ = 0;
   int status_ = 0;
-  bool started_ = false;
-  bool stopping_ = false;
 };
 
 }  // namespace galvan

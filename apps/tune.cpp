@@ -32,6 +32,8 @@ class TuneCommand : public Command {
       runs the trials of a study one after another
   galvan tune study.toml --out runs/study --jobs 2
       two at a time, each with half of the processors
+  galvan tune study.toml --out runs/study --batched 8
+      eight tiny models at a time in one process, each trained on one thread
   galvan tune --out runs/study --resume
       goes on after Ctrl-C, a crash or a kill; or helps another process that works on the study
   galvan tune show runs/study
@@ -57,7 +59,12 @@ A study:
     settings.add("resume", &resume_, "go on with the study in --out", {.in_files = false});
     settings.add("jobs", &jobs_, "trials at a time, among which the processors are shared out",
                  {.least = 1, .most = 1024});
-    settings.add("threads", &threads_, "threads of each trial; default the processors by the jobs",
+    settings.add(
+        "batched", &batched_,
+        "trials at a time in one process, which trains them together: for models too small to keep every "
+        "processor busy",
+        {.least = 1, .most = 1024});
+    settings.add("threads", &threads_, "threads of each process; default the processors by the jobs",
                  {.least = 1, .most = 1024});
   }
 
@@ -69,20 +76,27 @@ A study:
       throw UsageError("--resume takes the study that is in --out; " + words_[0] + " has no place beside it");
     if (!resume_ && words_.empty())
       throw UsageError("tune needs a study, a TOML file; or --resume, to go on with the one in --out");
+    if (batched_ && settings.given("jobs"))
+      throw UsageError("--batched is one process of many trials; --jobs has no place beside it");
     if (!resume_) {
       const std::string text = read_text_file(words_[0]);
       check_data(parse_study(text, words_[0]));
       StudyStore::create(out_, text);
     }
     StudyStore store(out_);
+    for (const Parameter& parameter : store.study().space.parameters())
+      check(!batched_ || parameter.name != "device",
+            "--batched trains all trials on one device, and this study varies it");
     const int64_t processors = galvan::threads();
     const TuneOptions options{.jobs = jobs_,
+                              .batched = batched_.value_or(0),
                               .threads = threads_.value_or(std::max<int64_t>(1, processors / jobs_))};
     const Interrupt interrupt;
     const TuneEnding ending = run_study(store, options, interrupt.requested());
     if (ending == TuneEnding::stopped) {
-      std::printf("Stopped. This goes on:\n  %s tune --out %s --resume%s%s\n", program_.c_str(),
+      std::printf("Stopped. This goes on:\n  %s tune --out %s --resume%s%s%s\n", program_.c_str(),
                   shell_quoted(out_).c_str(), jobs_ > 1 ? concat(" --jobs ", jobs_).c_str() : "",
+                  batched_ ? concat(" --batched ", *batched_).c_str() : "",
                   threads_ ? concat(" --threads ", *threads_).c_str() : "");
       return interrupt.exit_code();
     }
@@ -106,7 +120,7 @@ A study:
 
   int show(const Settings& settings) {
     if (words_.size() != 2) throw UsageError("show needs a study's folder: galvan tune show FOLDER");
-    for (const char* option : {"out", "resume", "jobs", "threads"})
+    for (const char* option : {"out", "resume", "jobs", "batched", "threads"})
       if (settings.given(option)) throw UsageError(concat("--", option, " does nothing with show"));
     StudyStore store(words_[1], true);
     std::printf("%s", tune_summary(store.study(), store.trials(), fs::path(words_[1]), program_).c_str());
@@ -118,7 +132,7 @@ A study:
   std::string out_;
   bool resume_ = false;
   int64_t jobs_ = 1;
-  std::optional<int64_t> threads_;
+  std::optional<int64_t> batched_, threads_;
 };
 
 }  // namespace

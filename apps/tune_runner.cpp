@@ -5,7 +5,7 @@
 #include <set>
 #include <thread>
 
-#include "apps/trial_process.h"
+#include "apps/replica_process.h"
 #include "apps/tune_view.h"
 #include "core/check.h"
 
@@ -29,11 +29,12 @@ class Runner {
   TuneEnding run(const std::atomic<bool>& stop) {
     bool more = true;
     while (true) {
-      while (more && !stop && static_cast<int64_t>(jobs_.size()) < options_.jobs) more = begin_trial();
+      const int64_t places = std::max(options_.jobs, options_.batched);
+      while (more && !stop && static_cast<int64_t>(jobs_.size()) < places) more = begin_trial();
       if (stop)
         for (const auto& job : jobs_) job->stop();
       for (size_t i = 0; i < jobs_.size();)
-        if (watch(*jobs_[i]))
+        if (watch(jobs_[i]))
           jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(i)), more = true;
         else
           ++i;
@@ -51,7 +52,7 @@ class Runner {
     const std::optional<StudyTrial> trial = store_.claim(*sampler_);
     if (!trial) return false;
     try {
-      jobs_.push_back(std::make_unique<TrialProcess>(*trial, store_, options_.threads));
+      jobs_.push_back(make_run(*trial));
     } catch (...) {
       store_.release(trial->number);
       throw;
@@ -61,8 +62,22 @@ class Runner {
     return true;
   }
 
+  std::unique_ptr<TrialRun> make_run(const StudyTrial& trial) {
+    if (options_.batched == 0) return std::make_unique<TrialProcess>(trial, store_, options_.threads);
+    if (!replicas_ || replicas_->has_ended())
+      replicas_ = std::make_shared<ReplicaProcess>(store_, device(), options_.threads);
+    return std::make_unique<Replica>(trial, store_, replicas_);
+  }
+
+  std::string device() const {
+    for (const auto& [option, value] : study_.fixed)
+      if (option == "device") return std::get<std::string>(value);
+    return "auto";
+  }
+
   // Reads what the trial has written and acts on it. Has it ended?
-  bool watch(TrialProcess& job) {
+  bool watch(std::unique_ptr<TrialRun>& run) {
+    TrialRun& job = *run;
     const bool ended = job.poll();  // first: what it writes before its end is read below
     job.metrics().poll();
     const StudyTrial& trial = job.trial();
@@ -79,7 +94,13 @@ class Runner {
     }
     if (!ended) return false;
     if (decided(job)) return true;
-    const TrialProcess::Ending how = job.ending();
+    const TrialRun::Ending how = job.ending();
+    if (how.in_company && !how.interrupted) {  // by itself it shows whether it was the one
+      view_.print(concat("trial ", trial.number, " goes on by itself: ", how.reason));
+      run = std::make_unique<TrialProcess>(StudyTrial(trial), store_,
+                                           std::max<int64_t>(1, options_.threads / options_.batched));
+      return false;
+    }
     if (how.interrupted)
       store_.release(trial.number);
     else if (how.finished)
@@ -90,16 +111,16 @@ class Runner {
   }
 
   // The database has the reports up to this step already, by this process.
-  bool is_new(const TrialProcess& job, int64_t step) {
+  bool is_new(const TrialRun& job, int64_t step) {
     int64_t& last = reported_[job.trial().number];
     if (step <= last) return false;
     last = step;
     return true;
   }
 
-  bool decided(const TrialProcess& job) const { return ended_.contains(job.trial().number); }
+  bool decided(const TrialRun& job) const { return ended_.contains(job.trial().number); }
 
-  void finish(TrialProcess& job, TrialState state, const std::string& reason) {
+  void finish(TrialRun& job, TrialState state, const std::string& reason) {
     StudyTrial trial = job.trial();
     trial.state = state;
     trial.reports = job.metrics().reports();
@@ -120,7 +141,7 @@ class Runner {
   }
 
   // The trial is in the database with its end.
-  void settle(const TrialProcess& job, const std::string& state) {
+  void settle(const TrialRun& job, const std::string& state) {
     const int64_t number = job.trial().number;
     ended_.insert(number);
     const std::vector<StudyTrial> trials = store_.trials();
@@ -164,7 +185,8 @@ class Runner {
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Pruner> pruner_;
   TuneView view_;
-  std::vector<std::unique_ptr<TrialProcess>> jobs_;
+  std::shared_ptr<ReplicaProcess> replicas_;  // of --batched
+  std::vector<std::unique_ptr<TrialRun>> jobs_;
   std::map<int64_t, int64_t> reported_;  // the last step by trial
   std::set<int64_t> ended_;
   Clock::time_point beaten_ = {}, shown_ = {};

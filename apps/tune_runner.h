@@ -1,4 +1,5 @@
-// Works on a study until its budget is used up or the user stops it: so many trials at a time, each a process.
+// Works on a study until its budget is used up or the user stops it: so many trials at a time, each a process, or all of
+// them replicas in one.
 #pragma once
 
 #include <atomic>
@@ -9,7 +10,8 @@ namespace galvan {
 
 struct TuneOptions {
   int64_t jobs = 1;
-  int64_t threads = 1;  // of each
+  int64_t batched = 0;  // trials at a time in one process, in place of jobs
+  int64_t threads = 1;  // of each process
 };
 
 enum class TuneEnding { done, stopped };

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -61,6 +63,11 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   void send(int signal) const { ::kill(pid_, signal); }
+  // The processes that it has started.
+  std::vector<pid_t> children() const {
+    std::ifstream list(concat("/proc/", pid_, "/task/", pid_, "/children"));
+    return {std::istream_iterator<pid_t>(list), {}};
+  }
 
   bool running() const {
     siginfo_t info{};

@@ -85,3 +85,30 @@ TEST_CASE("on the card, too, a rate that is too high ends in one clear line") {
   CHECK(done.err.find("galvan: step ") == 0);
   CHECK(done.err.find("First bad value: ") != std::string::npos);
 }
+
+TEST_CASE("replicas on one card go exactly as each goes alone") {
+  const Workplace place;
+  write_file_atomically(place.path / "study.toml", R"(sampler = "grid"
+[fixed]
+data = "text.txt"
+device = "cuda"
+layers = 1
+heads = 2
+width = 32
+context = 16
+batch-size = 4
+steps = 6
+eval-every = 3
+dropout = 0.1
+[vary]
+lr = { choice = [1e-3, 1e-2, 1e-1] }
+)");
+  const Finished done = place.run({"tune", "study.toml", "--out", "study", "--batched", "2"});
+  REQUIRE_MESSAGE(done.code == 0, done.err);
+  for (const std::string trial : {"0", "1", "2"}) {
+    CAPTURE(trial);
+    const std::string run = "study/trials/" + trial;
+    REQUIRE(place.run({"train", "--config", run + "/options.toml", "--out", trial}).code == 0);
+    check_equal_runs(place, run, trial);
+  }
+}
