@@ -254,9 +254,9 @@ std::optional<Ending> Trainer::advance(const std::atomic<bool>& stop) {
   bool is_best = false;
   const bool looks = due(options_.eval_every) || !epoch_goes_on || cycle_end || end;
   if (looks)
-    metrics_->append(
-        {{"step", step_},
-         {"grad_norms", layer_grad_norms(inputs_.optimizer, 1.0 / static_cast<double>(options_.accumulate))}});
+    metrics_->append({{"step", step_},
+                      {"grad_norms",
+                       layer_grad_norms(inputs_.optimizer, 1.0 / static_cast<double>(options_.accumulate))}});
   if (evaluator_ && looks) {
     evaluation = evaluator_->run();
     is_best = evaluation->loss < progress_.best_loss;

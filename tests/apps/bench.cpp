@@ -56,7 +56,7 @@ TEST_CASE("verdicts of a table: Holm's steps, and how many pairs they need") {
   CHECK(compare_pairs(rows, 0.05)[17].verdict == SpeedVerdict::cannot_tell);
 }
 
-// Of pairs on a machine that drifts: what both of a pair share by a tenth, what is one's own by a twentieth.
+// Of pairs on a machine that drifts: what both of a pair share by a tenth, what is one's own by four parts in a hundred.
 std::vector<Times> drifting_table(size_t rows, int pairs, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
@@ -64,17 +64,18 @@ std::vector<Times> drifting_table(size_t rows, int pairs, uint64_t seed) {
   for (Times& row : table)
     for (int i = 0; i < pairs; ++i) {
       const double shared = 1e-3 * std::exp(0.1 * normal(random));
-      row.old_times.push_back(shared * std::exp(0.05 * normal(random)));
-      row.new_times.push_back(shared * std::exp(0.05 * normal(random)));
+      row.old_times.push_back(shared * std::exp(0.04 * normal(random)));
+      row.new_times.push_back(shared * std::exp(0.04 * normal(random)));
     }
   return table;
 }
 
 TEST_CASE("verdicts find a tenth in nine tables of ten, and alarm in one of twenty at most") {
   constexpr size_t kRows = 120;
+  constexpr int kTables = 100;
   const int pairs = pairs_needed(kRows, 0.05) + 5;
   int found = 0, alarms = 0;
-  for (uint64_t seed = 0; seed < 40; ++seed) {
+  for (uint64_t seed = 0; seed < kTables; ++seed) {
     std::vector<Times> table = drifting_table(kRows, pairs, seed);
     const auto told = [](const Comparison& row) { return row.verdict != SpeedVerdict::cannot_tell; };
     const auto unchanged = compare_pairs(table, 0.05);
@@ -82,8 +83,8 @@ TEST_CASE("verdicts find a tenth in nine tables of ten, and alarm in one of twen
     for (double& time : table[seed].new_times) time *= 1.1;
     found += compare_pairs(table, 0.05)[seed].verdict == SpeedVerdict::slower;
   }
-  CHECK(found >= 36);
-  CHECK(alarms <= 2);
+  CHECK(found >= 90);
+  CHECK(alarms <= 10);  // 5 are to be expected; more than 10 come one time in seventy
 }
 
 TEST_CASE("bench: a table is measured, kept, and read back") {
