@@ -11,6 +11,12 @@ using namespace galvan;
 
 namespace {
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1  // clang says it this way
+#endif
+#endif
+
 // Less than one a step. The sanitizers keep what was freed, so that they touch new pages all the time.
 #ifdef __SANITIZE_ADDRESS__
 constexpr int64_t kFewFaults = int64_t{1} << 40;
