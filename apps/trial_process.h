@@ -54,8 +54,8 @@ class TrialRun {
     bool interrupted = false;  // it saved and ended because it was asked to, by whomever
     std::string reason = {};   // else
     bool diverged = false;
-    bool in_company =
-        false;  // the process that ended had other trials too, and this need not be the one that ended it
+    // The process that ended had other trials too, and this need not be the one that ended it.
+    bool in_company = false;
   };
   virtual Ending ending() const = 0;
 

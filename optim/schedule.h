@@ -167,8 +167,8 @@ CyclicLR fit_cycles(CyclicLR options, int64_t total_steps, int64_t cycles, doubl
 // The ends of cycles in a run of `steps` updates.
 std::vector<int64_t> cycle_ends(const Schedule& schedule, int64_t steps);
 
-// Smith's own 1cycle: in straight lines up from max_lr / 10 and down again in as many steps, then a tail of a tenth of the
-// run, down to max_lr / 10,000; momentum .95, .85, .95, and .95 in the tail.
+// 1cycle as Smith has it (2018, the paper of OneCycleLR): in straight lines up from max_lr / 10 and down again in as many
+// steps, then a tail of a tenth of the run, down to max_lr / 10,000; momentum .95, .85, .95, and .95 in the tail.
 OneCycleLR smith_one_cycle(double max_lr, int64_t total_steps);
 
 // For whoever joins a schedule and an optimizer into a run of `steps` steps. Throws when the schedule cycles
