@@ -20,6 +20,7 @@
 #include "apps/command.h"
 #include "apps/device.h"
 #include "apps/interrupt.h"
+#include "apps/text_format.h"
 #include "apps/training_run.h"
 #include "apps/trial_process.h"
 #include "core/parallel.h"
@@ -124,11 +125,13 @@ class ReplicasCommand : public Command {
     Settings settings(app);
     run.training->add_options(settings);
     std::vector<std::string> arguments = trial_arguments(folder, galvan::threads());
+    std::string command = "galvan";
+    for (const std::string& argument : arguments) command += " " + shell_quoted(argument);
     arguments.erase(arguments.begin());                // the command's name
     std::reverse(arguments.begin(), arguments.end());  // as the library wants them
     app.parse(arguments);
     settings.apply_command_line();
-    return run.training->begin(settings) ? std::nullopt : std::optional<int>(0);
+    return run.training->begin(settings, command) ? std::nullopt : std::optional<int>(0);
   }
 
   static bool study_is_gone() {

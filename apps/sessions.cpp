@@ -14,17 +14,6 @@
 namespace galvan {
 namespace {
 
-// As a shell takes it.
-std::string typed_command() {
-  const std::string text = read_text_file("/proc/self/cmdline");  // each argument ends with a zero
-  std::string command;
-  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
-    end = std::min(text.find('\0', begin), text.size());
-    command += (command.empty() ? "" : " ") + shell_quoted(text.substr(begin, end - begin));
-  }
-  return command;
-}
-
 std::string system_name() {
   utsname name{};
   ::uname(&name);
@@ -40,10 +29,20 @@ std::string now() {
 
 }  // namespace
 
-Session this_session(int64_t step) {
+std::string typed_command() {
+  const std::string text = read_text_file("/proc/self/cmdline");  // each argument ends with a zero
+  std::string command;
+  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
+    end = std::min(text.find('\0', begin), text.size());
+    command += (command.empty() ? "" : " ") + shell_quoted(text.substr(begin, end - begin));
+  }
+  return command;
+}
+
+Session this_session(int64_t step, const std::string& command) {
   std::error_code ignored;
   return {.step = step,
-          .facts = {{"command", typed_command()},
+          .facts = {{"command", command},
                     {"folder", std::filesystem::current_path(ignored).string()},
                     {"started", now()},
                     {"galvan", GALVAN_VERSION},

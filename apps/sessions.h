@@ -17,8 +17,11 @@ struct Session {
   std::vector<std::pair<std::string, std::string>> facts = {};
 };
 
-// Of this process: when it began, what was typed and where, the program's version and the machine.
-Session this_session(int64_t step);
+// What this process was called with, as a shell takes it.
+std::string typed_command();
+
+// Of this process: the command that it works on and where, the time, the program's version and the machine.
+Session this_session(int64_t step, const std::string& command);
 
 void append_session(const std::filesystem::path& run, const Session& session);
 

@@ -64,7 +64,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
   }
 
   int run(Settings& settings) override {
-    if (!begin(settings)) return 0;
+    if (!begin(settings, typed_command())) return 0;
     const Interrupt interrupt;
     std::optional<Ending> ending;
     while (!ending) ending = advance(interrupt.requested());
@@ -73,7 +73,8 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
 
   void lock(const fs::path& folder) override { lock_.emplace(folder); }
 
-  bool begin(Settings& settings) override {
+  bool begin(Settings& settings, const std::string& command) override {
+    command_ = command;
     read_configuration(settings);
     if (s_.threads > 0 && s_.threads != galvan::threads()) set_threads(static_cast<int>(s_.threads));
     if (s_.resume) {
@@ -119,8 +120,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
 
     run_ = open_folder(settings);
     cut_samples(run_, trainer_->step());
-    keep_cycles(run_, cycle_ends(*schedule_, trainer_->step()));
-    fs::remove(run_ / "cycles.json");  // of the run as it ended last
+    if (s_.resume && s_.average_cycles) forget_average();
     progress_.emplace(trainer_->step(), s_.steps, config_.flops_per_token(), peak_flops_);
     trainer_->begin(run_);
     return true;
@@ -179,9 +179,22 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
     if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
   }
 
-  static void check_fresh(const fs::path& folder) {
+  void check_fresh(const fs::path& folder) const {
     check(!holds_run(folder), folder.string(),
           " holds a run already: --resume goes on with it, another --out begins anew");
+    std::error_code ignored;
+    for (const char* place : {"cycles", "average"})
+      check(!s_.average_cycles || !fs::exists(fs::symlink_status(folder / place, ignored)),
+            (folder / place).string(),
+            " is there already, and --average-cycles writes there: take another --out");
+  }
+
+  // Of a run that goes on: the cycles that it will write anew, and what it had made of them all when it ended.
+  void forget_average() const {
+    keep_cycles(run_, cycle_ends(*schedule_, trainer_->step()));
+    if (!fs::exists(run_ / "cycles.json")) return;
+    fs::remove_all(run_ / "average");
+    fs::remove(run_ / "cycles.json");
   }
 
   // Of the run to resume; empty when it ended before it had saved any.
@@ -325,9 +338,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
       progress_->print(concat("saved ", (run_ / "checkpoints" / std::to_string(step)).string()));
     };
     if (s_.average_cycles)
-      events.on_cycle = [this](int64_t step, const std::optional<Evaluation>&) {
-        save_cycle(run_, step, *model_, *tokenizer_);
-      };
+      events.on_cycle = [this](int64_t step) { save_cycle(run_, step, *model_, *tokenizer_); };
     return events;
   }
 
@@ -352,7 +363,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
   }
 
   Session session() const {
-    Session session = this_session(state_.step);
+    Session session = this_session(state_.step, command_);
     session.facts.emplace_back("device", device_description(device_));
     if (peak_flops_ > 0)
       session.facts.emplace_back("peak, measured", printed("%.1f GFLOP/s", peak_flops_ / 1e9));
@@ -391,6 +402,8 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
     if (trainer_->best_step() >= 0)
       std::printf(" Best validation loss: %.4f, at step %s.", trainer_->best_loss(),
                   with_commas(trainer_->best_step()).c_str());
+    if (cycles && cycles->cycles == 0)
+      std::printf("\nNo model of a cycle's end is kept here, so there is no average.");
     if (cycles && cycles->cycles > 0) {
       std::printf("\nThe average of %s cycle ends is in %s.", with_commas(cycles->cycles).c_str(),
                   (run_ / "average").c_str());
@@ -403,6 +416,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
   }
 
   std::string program_;  // as a shell takes it
+  std::string command_;  // likewise, what began this
   TrainSettings s_;
   std::vector<std::string> back_to_defaults_;  // options of the file that one on the command line outdates
   bool data_changed_ = false;                  // since the run whose config.toml this is

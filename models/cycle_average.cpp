@@ -35,6 +35,13 @@ void save_cycle(const fs::path& run, int64_t step, const Transformer& model, con
   replace_model(run / "cycles" / std::to_string(step), model, tokenizer);
 }
 
+// "800", or what replace_model had not finished of it.
+static bool is_of_cycle(const fs::path& path) {
+  std::string name = path.filename().string();
+  if (name.starts_with('.') && name.ends_with(".partial")) name = name.substr(1, name.size() - 9);
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+}
+
 std::vector<fs::path> keep_cycles(const fs::path& run, const std::vector<int64_t>& ends) {
   std::vector<fs::path> kept, others;
   std::error_code ignored;
@@ -42,7 +49,8 @@ std::vector<fs::path> keep_cycles(const fs::path& run, const std::vector<int64_t
     if (fs::path folder = run / "cycles" / std::to_string(end); fs::exists(folder, ignored))
       kept.push_back(std::move(folder));
   for (const auto& entry : fs::directory_iterator(run / "cycles", ignored))
-    if (std::find(kept.begin(), kept.end(), entry.path()) == kept.end()) others.push_back(entry.path());
+    if (is_of_cycle(entry.path()) && std::find(kept.begin(), kept.end(), entry.path()) == kept.end())
+      others.push_back(entry.path());
   for (const fs::path& folder : others) fs::remove_all(folder);
   return kept;
 }

@@ -1,5 +1,6 @@
 // The models of a run's cycle ends taken together: the mean of their weights (Izmailov et al., Averaging Weights Leads to
-// Wider Optima, 2018) and the mean of what they predict (Huang et al., Snapshot Ensembles, 2017).
+// Wider Optima and Better Generalization, arXiv:1803.05407, section 3) and the mean of what they predict (Huang et al.,
+// Snapshot Ensembles, arXiv:1704.00109, section 3).
 //
 //   RUN/cycles/800/  RUN/cycles/1600/  ...      a model each, as a checkpoint has it
 //   RUN/average/                                the model of the mean weights
@@ -18,8 +19,8 @@ namespace galvan {
 void save_cycle(const std::filesystem::path& run, int64_t step, const Transformer& model,
                 const Tokenizer& tokenizer);
 
-// The folders of the cycles that end after `ends` updates, in that order, as far as they are there; others, which a run that
-// is resumed will write anew or whose schedule it no longer has, are removed.
+// The folders of the cycles that end after `ends` updates, in that order, as far as they are there. Those of other cycles,
+// which a run that is resumed will write anew or whose schedule it no longer has, are removed; what else is there stays.
 std::vector<std::filesystem::path> keep_cycles(const std::filesystem::path& run,
                                                const std::vector<int64_t>& ends);
 

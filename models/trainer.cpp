@@ -30,16 +30,16 @@ nlohmann::ordered_json to_json(int64_t step, const Evaluation& e) {
 
 // The gradients' norm of the last step by layer: embedding, positions, blocks.0, ..., norm, head.
 nlohmann::ordered_json layer_grad_norms(const Optimizer& optimizer, double grad_scale) {
-  const std::vector<double> norms = optimizer.segment_grad_norms();
+  const std::vector<double> of_segments = optimizer.segment_grad_squares();
   std::vector<std::pair<std::string, double>> squares;
-  for (size_t i = 0; i < norms.size(); ++i) {
+  for (size_t i = 0; i < of_segments.size(); ++i) {
     const std::string& name = optimizer.arena().segments()[i].name;
     const size_t first = name.find('.');
     const std::string layer = name.substr(0, name.starts_with("blocks.") ? name.find('.', first + 1) : first);
     auto place =
         std::find_if(squares.begin(), squares.end(), [&](const auto& entry) { return entry.first == layer; });
     if (place == squares.end()) place = squares.insert(squares.end(), {layer, 0.0});
-    place->second += norms[i] * norms[i];
+    place->second += of_segments[i];
   }
   nlohmann::ordered_json record;
   for (const auto& [layer, sum] : squares) record[layer] = grad_scale * std::sqrt(sum);
@@ -277,7 +277,7 @@ std::optional<Ending> Trainer::advance(const std::atomic<bool>& stop) {
     progress_.epoch_loss = 0;
     progress_.epoch_steps = 0;
   }
-  if (cycle_end && events_.on_cycle) events_.on_cycle(step_, evaluation);
+  if (cycle_end && events_.on_cycle) events_.on_cycle(step_);
   if (is_best || due(options_.save_every) || cycle_end || end || !is_patient()) save_now(is_best);
   return {};
 }

@@ -72,7 +72,7 @@ struct TrainerEvents {
   std::function<void(const EpochReport&)> on_epoch = {};
   std::function<void(int64_t step, bool is_best)> on_checkpoint = {};
   // At a cycle's end, before its checkpoint: a run that is resumed comes here again, or had come here.
-  std::function<void(int64_t step, const std::optional<Evaluation>&)> on_cycle = {};
+  std::function<void(int64_t step)> on_cycle = {};
 };
 
 // The loss or the gradients turned NaN or infinite.

@@ -112,13 +112,12 @@ double Optimizer::grad_norm() const {
   return std::sqrt(sum);
 }
 
-std::vector<double> Optimizer::segment_grad_norms() const {
-  std::vector<double> norms(arena_.segments().size());
+std::vector<double> Optimizer::segment_grad_squares() const {
+  std::vector<double> sums(arena_.segments().size());
   const std::vector<double> partials = partials_.to_vector();
   for (size_t i = 0; i < partials.size(); ++i)
-    norms[static_cast<size_t>(arena_.pieces()[i].segment)] += partials[i];
-  for (double& norm : norms) norm = std::sqrt(norm);
-  return norms;
+    sums[static_cast<size_t>(arena_.pieces()[i].segment)] += partials[i];
+  return sums;
 }
 
 void Optimizer::check_momentum(double momentum) const {

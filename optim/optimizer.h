@@ -86,9 +86,9 @@ class Optimizer {
   void zero_grad();
   // sqrt(sum of squares) over all gradients: the same number in every run, whatever the number of threads.
   double grad_norm() const;
-  // Of the last step's gradients sqrt(sum of squares) by segment of the arena, before grad_scale and clipping; 0 where
+  // Of the last step's gradients the sum of squares by segment of the arena, before grad_scale and clipping; 0 where
   // there was none. The step has worked these sums out: this only reads them, and waits for the device.
-  std::vector<double> segment_grad_norms() const;
+  std::vector<double> segment_grad_squares() const;
 
   // "sgd", "adam", "adamw".
   virtual const char* name() const = 0;

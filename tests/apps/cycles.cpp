@@ -69,6 +69,47 @@ TEST_CASE("whole cycles, the average of their ends, and the same after a kill") 
   for (const char* cycle : {"cut/cycles/8", "cut/cycles/16", "cut/cycles/24"}) CHECK(place.has(cycle));
 }
 
+TEST_CASE("what is not of the run's cycles is left alone") {
+  const Workplace place;
+  const auto keep = [&](const std::string& path) {
+    std::filesystem::create_directories((place.path / path).parent_path());
+    write_file_atomically(place.path / path, "mine");
+  };
+  for (const char* path :
+       {"run/cycles/notes.txt", "run/cycles/7", "run/average/notes.txt", "run/cycles.json"})
+    keep(path);
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  REQUIRE(place.run({"train", "--out", "run", "--resume", "--steps", "16"}).code == 0);
+  for (const char* path :
+       {"run/cycles/notes.txt", "run/cycles/7", "run/average/notes.txt", "run/cycles.json"})
+    CHECK_MESSAGE(place.read(path) == "mine", path);
+
+  keep("other/average/notes.txt");
+  CHECK(place.run(cyclic("other")).err ==
+        "galvan: other/average is there already, and --average-cycles writes there: take another --out\n");
+  CHECK(place.read("other/average/notes.txt") == "mine");
+
+  REQUIRE(place
+              .run(Workplace::train(
+                  "late", {"--optimizer", "sgd", "--schedule", "cyclic", "--max-lr", "0.5", "--cycles", "3"}))
+              .code == 0);
+  const Finished late = place.run({"train", "--out", "late", "--resume", "--average-cycles"});
+  CHECK(late.code == 0);
+  CHECK(late.out.find("is finished") == std::string::npos);
+  CHECK(late.out.find("\nNo model of a cycle's end is kept here, so there is no average.\n") !=
+        std::string::npos);
+
+  // Of a longer run that averages no more, the cycles and the average stay as they were.
+  REQUIRE(place.run(cyclic("then")).code == 0);
+  const std::string average = place.read("then/average/model.safetensors"),
+                    cycles = place.read("then/cycles.json");
+  REQUIRE(place.run({"train", "--out", "then", "--resume", "--no-average-cycles", "--steps", "24"}).code ==
+          0);
+  CHECK(place.read("then/average/model.safetensors") == average);
+  CHECK(place.read("then/cycles.json") == cycles);
+  CHECK(place.has("then/cycles/4"));
+}
+
 TEST_CASE("patience that counts cycles") {
   const Workplace place;
   // A step this small changes no weight: no evaluation is better than the first.

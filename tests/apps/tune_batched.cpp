@@ -44,9 +44,21 @@ TEST_CASE("trials trained together, of other sizes too, are what galvan train do
     const std::string run = "study/trials/" + number(trial.number), alone = "runs/" + number(trial.number);
     REQUIRE(place.run({"train", "--config", run + "/options.toml", "--out", alone}).code == 0);
     check_equal_runs(place, run, alone);
-    for (const char* file : {"config.toml", "sessions.jsonl", "loss.svg", "report.html"})
+    for (const char* file : {"config.toml", "loss.svg", "report.html"})
       CHECK_MESSAGE(place.has(run + "/" + file), file);
+    // The command that would have done it.
+    CHECK(place.read(run + "/sessions.jsonl").find("\"command\":\"galvan train --out ") != std::string::npos);
   }
+}
+
+TEST_CASE("what one process has one of is not varied") {
+  const Workplace place;
+  const Finished refused =
+      tune(place, study("sampler = \"grid\"", "tf32 = { choice = [true, false] }"), {"--batched", "2"});
+  CHECK(refused.code == 1);
+  CHECK(refused.err ==
+        "galvan: --batched trains all trials in one process, for all of which tf32 is one; this study varies "
+        "it\n");
 }
 
 TEST_CASE("replicas that diverge or fail are told with their reason, and touch no other") {

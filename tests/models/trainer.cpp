@@ -155,8 +155,7 @@ TEST_CASE("a cycle's end is evaluated and saved; patience may count cycles") {
                   options,
                   {.on_checkpoint = [&](int64_t step, bool) { saved.push_back(step); },
                    .on_cycle =
-                       [&](int64_t step, const std::optional<Evaluation>& evaluation) {
-                         CHECK(evaluation.has_value());
+                       [&](int64_t step) {
                          CHECK(std::find(saved.begin(), saved.end(), step) == saved.end());
                          cycles.push_back(step);
                        }});
