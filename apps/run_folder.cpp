@@ -26,12 +26,12 @@ bool holds_run(const fs::path& folder) {
          fs::exists(folder / "checkpoints", ignored);
 }
 
-RunLock::RunLock(const fs::path& folder)
+RunLock::RunLock(const fs::path& folder, const char* work)
     : directory_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   check(directory_ >= 0, "cannot open ", folder.string(), ": ", std::strerror(errno));
   if (::flock(directory_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(directory_);
-  fail("another process is training in ", folder.string());
+  fail("another process is ", work, " in ", folder.string());
 }
 
 RunLock::~RunLock() { ::close(directory_); }

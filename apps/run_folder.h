@@ -21,7 +21,8 @@ bool holds_run(const std::filesystem::path& folder);
 // Keeps a second process from training in the same folder. Throws when one is at it.
 class RunLock {
  public:
-  explicit RunLock(const std::filesystem::path& folder);
+  // `work`: of the other process, for the message.
+  explicit RunLock(const std::filesystem::path& folder, const char* work = "training");
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;

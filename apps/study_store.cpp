@@ -128,7 +128,7 @@ void StudyStore::create(const fs::path& folder, const std::string& study_text) {
   check(!fs::exists(folder, ignored) || fs::is_directory(folder, ignored), folder.string(),
         ": is not an empty folder, which a study needs");
   make_directories(folder);
-  const RunLock lock(folder);  // of two that begin one here, one comes first
+  const RunLock lock(folder, "beginning a study");  // of two that begin one here, one comes first
   check(!fs::exists(folder / "study.toml", ignored), folder.string(),
         " holds a study already: --resume goes on with it, another --out begins anew");
   // Of a study that was killed as it began.

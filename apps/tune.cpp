@@ -85,8 +85,9 @@ A study:
     }
     StudyStore store(out_);
     for (const Parameter& parameter : store.study().space.parameters())
-      check(!batched_ || parameter.name != "device",
-            "--batched trains all trials on one device, and this study varies it");
+      check(!batched_ || (parameter.name != "device" && parameter.name != "tf32"),
+            "--batched trains all trials in one process, for all of which ", parameter.name,
+            " is one; this study varies it");
     const int64_t processors = galvan::threads();
     const TuneOptions options{.jobs = jobs_,
                               .batched = batched_.value_or(0),

@@ -139,7 +139,8 @@ class Schedule {
 
   bool cycles_momentum() const;           // does any at(k) have a momentum
   std::optional<int64_t> length() const;  // steps that the schedule has; none: it never ends
-  // The first end of a cycle after `step` updates: of CyclicLR and OneCycleLR, counted in updates. None: no more come.
+  // The first end of a cycle after `step` updates: of CyclicLR and OneCycleLR, of SequentialLR those of its parts, where a
+  // cycle that is cut short has none; counted in updates. None: no more come.
   std::optional<int64_t> cycle_end_after(int64_t step) const;
   std::string_view name() const;  // "CyclicLR"
   const SchedulePolicy& policy() const { return policy_; }
@@ -167,7 +168,7 @@ CyclicLR fit_cycles(CyclicLR options, int64_t total_steps, int64_t cycles, doubl
 // The ends of cycles in a run of `steps` updates.
 std::vector<int64_t> cycle_ends(const Schedule& schedule, int64_t steps);
 
-// 1cycle as Smith has it (2018, the paper of OneCycleLR): in straight lines up from max_lr / 10 and down again in as many
+// 1cycle as Smith has it (arXiv:1803.09820, as OneCycleLR): in straight lines up from max_lr / 10 and down again in as many
 // steps, then a tail of a tenth of the run, down to max_lr / 10,000; momentum .95, .85, .95, and .95 in the tail.
 OneCycleLR smith_one_cycle(double max_lr, int64_t total_steps);
 

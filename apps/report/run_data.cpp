@@ -74,7 +74,7 @@ std::vector<Run> read_runs(const std::vector<fs::path>& folders) {
   return runs;
 }
 
-std::vector<double> cycle_ends(const std::vector<double>& step, const std::vector<double>& lr) {
+std::vector<double> visible_cycle_ends(const std::vector<double>& step, const std::vector<double>& lr) {
   std::vector<double> ends;
   if (lr.empty()) return ends;
   const auto [least, most] = std::minmax_element(lr.begin(), lr.end());

@@ -34,8 +34,8 @@ struct Run {
 // Throws when a folder holds no run, or none that has taken a step.
 std::vector<Run> read_runs(const std::vector<std::filesystem::path>& folders);
 
-// The updates after which a cycle of the learning rate ends: the next is the one where it is lowest between two rises of a
-// twentieth of its whole range or more.
-std::vector<double> cycle_ends(const std::vector<double>& step, const std::vector<double>& lr);
+// The updates after which a cycle of the learning rate ends, as the curve shows it, whatever schedules the run has had: the
+// next is the one where it is lowest between two rises of a twentieth of its whole range or more.
+std::vector<double> visible_cycle_ends(const std::vector<double>& step, const std::vector<double>& lr);
 
 }  // namespace galvan::report

@@ -117,9 +117,9 @@ bool varies(const std::vector<double>& values) {
 
 // Cycles are marked where all runs have the same.
 std::vector<Mark> cycles(const std::vector<Run>& runs) {
-  std::vector<double> ends = cycle_ends(runs[0].metrics.step, runs[0].metrics.lr);
+  std::vector<double> ends = visible_cycle_ends(runs[0].metrics.step, runs[0].metrics.lr);
   for (const Run& run : runs)
-    if (cycle_ends(run.metrics.step, run.metrics.lr) != ends) return {};
+    if (visible_cycle_ends(run.metrics.step, run.metrics.lr) != ends) return {};
   std::vector<Mark> marks;
   for (size_t i = 0; i < ends.size() && ends.size() <= kMostMarks; ++i)
     marks.push_back({ends[i], ends.size() <= 12 ? concat("cycle ", i + 1) : ""});

@@ -18,7 +18,7 @@ void set_tf32(bool on);
 bool tf32();
 
 // What cublasLt does besides ("epilogues"), at most one of them, in a product of no batch. Its GELU is the tanh form. It
-// has GELU's derivative too, but on an H100 as a kernel of its own, with atomics, at half the speed of ours.
+// has GELU's derivative too, but on an H100 as a kernel of its own, slower than ours.
 enum class Epilogue {
   none,
   gelu,      // C = gelu(z), aux = z = op(A) op(B) + bias

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -26,6 +27,12 @@
 #include "tests/models/temporary_directory.h"
 
 namespace galvan {
+
+// How often a test kills what it watches: GALVAN_TEST_KILLS in the environment, or as usual.
+inline int kills_wanted(int usual) {
+  const char* const wanted = std::getenv("GALVAN_TEST_KILLS");
+  return wanted == nullptr ? usual : std::atoi(wanted);
+}
 
 struct Finished {
   int code = 0;  // the exit code, or minus the signal that ended it

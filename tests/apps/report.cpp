@@ -63,10 +63,10 @@ TEST_CASE("a schedule is drawn by its corners") {
 
 TEST_CASE("cycles end where the learning rate is lowest") {
   const RunMetrics m = example_metrics(1000);
-  CHECK(cycle_ends(m.step, m.lr) == std::vector<double>{100, 200, 300, 400, 500, 600, 700, 800, 900});
-  CHECK(cycle_ends({1, 2, 3, 4}, {1, 2, 3, 2}).empty());  // warm-up is no cycle
-  CHECK(cycle_ends({1, 2, 3}, {1, 1, 1}).empty());
-  CHECK(cycle_ends({}, {}).empty());
+  CHECK(visible_cycle_ends(m.step, m.lr) == std::vector<double>{100, 200, 300, 400, 500, 600, 700, 800, 900});
+  CHECK(visible_cycle_ends({1, 2, 3, 4}, {1, 2, 3, 2}).empty());  // warm-up is no cycle
+  CHECK(visible_cycle_ends({1, 2, 3}, {1, 1, 1}).empty());
+  CHECK(visible_cycle_ends({}, {}).empty());
 }
 
 TEST_CASE("a page holds any text, and no more than what it shows") {

@@ -166,7 +166,7 @@ TEST_CASE("of two processes that begin one study at once, one does") {
   const Finished ends[] = {first.wait(), second.wait()};
   CHECK(ends[0].code + ends[1].code == 1);
   const Finished& refused = ends[ends[0].code == 1 ? 0 : 1];
-  const bool told = refused.err == "galvan: another process is training in study\n" ||
+  const bool told = refused.err == "galvan: another process is beginning a study in study\n" ||
                     refused.err.starts_with("galvan: study holds a study already: ");
   CHECK_MESSAGE(told, refused.err);
   CHECK(count(trials(place), TrialState::finished) == 4);
