@@ -13,13 +13,15 @@
 
 namespace galvan {
 
-ReplicaProcess::ReplicaProcess(const StudyStore& store, const std::string& device, int64_t threads) {
+ReplicaProcess::ReplicaProcess(const StudyStore& store, const std::string& device, int64_t threads,
+                               int64_t places) {
   int ends[2];
   const bool paired = ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
   check(paired, "cannot make a socket: ", std::strerror(errno));
   socket_ = ends[0];
   try {
-    pid_ = start_galvan({"replicas", "--device", device, "--threads", std::to_string(threads)},
+    pid_ = start_galvan({"replicas", "--device", device, "--threads", std::to_string(threads), "--places",
+                         std::to_string(places)},
                         store.directory(),
                         {.out = "/dev/null",
                          .err = std::filesystem::absolute(store.folder() / "replicas.txt"),

@@ -13,8 +13,8 @@ namespace galvan {
 // The process. It has as many runs as it is given; each begins and ends by itself.
 class ReplicaProcess {
  public:
-  // Starts it, where the study works, for runs on one device. It ends with this process, its runs saved.
-  ReplicaProcess(const StudyStore& store, const std::string& device, int64_t threads);
+  // Starts it, where the study works, for `places` runs at a time on one device. It ends with this process, its runs saved.
+  ReplicaProcess(const StudyStore& store, const std::string& device, int64_t threads, int64_t places);
   ~ReplicaProcess();
   ReplicaProcess(const ReplicaProcess&) = delete;
   ReplicaProcess& operator=(const ReplicaProcess&) = delete;

@@ -41,12 +41,13 @@ class ReplicasCommand : public Command {
   void add_options(Settings& settings) override {
     settings.add("device", &device_, kDeviceHelp, {.choices = {"auto", "cpu", "cuda"}});
     settings.add("threads", &threads_, "threads of computation", {.least = 1, .most = 1024});
+    settings.add("places", &places_, "runs at a time, on a card", {.least = 1, .most = 1024});
   }
 
   int run(Settings&) override {
     if (threads_) set_threads(static_cast<int>(*threads_));
     const Interrupt interrupt;
-    Replicas replicas(choose_device(device_));
+    Replicas replicas(choose_device(device_), places_);
     const auto watch = [&](int wait) {
       read_orders(replicas, wait);
       if (closed_ || interrupt.requested())
@@ -157,6 +158,7 @@ class ReplicasCommand : public Command {
 
   std::string device_ = "auto";
   std::optional<int64_t> threads_;
+  int64_t places_ = 32;
   std::map<std::string, std::shared_ptr<Run>> runs_;  // by folder, those that have ended too
   std::string received_;                              // of an order that is not whole yet
   bool closed_ = false;                               // no more orders come

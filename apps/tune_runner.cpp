@@ -65,7 +65,7 @@ class Runner {
   std::unique_ptr<TrialRun> make_run(const StudyTrial& trial) {
     if (options_.batched == 0) return std::make_unique<TrialProcess>(trial, store_, options_.threads);
     if (!replicas_ || replicas_->has_ended())
-      replicas_ = std::make_shared<ReplicaProcess>(store_, device(), options_.threads);
+      replicas_ = std::make_shared<ReplicaProcess>(store_, device(), options_.threads, options_.batched);
     return std::make_unique<Replica>(trial, store_, replicas_);
   }
 

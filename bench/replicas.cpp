@@ -1,14 +1,17 @@
 // K small models trained together (models/replicas.h) beside the same K one after another, each of which has all threads.
 //
-//   bench_replicas --preset tiny --threads 2        (--help: all options)
+//   bench_replicas --preset tiny --threads 2                                        (--help: all options)
+//   bench_replicas --preset tiny --device cuda --replicas 8 --replicas 32
 //
 // Blocks of the two take turns; the ratio is how much faster together is, its median and quartiles over pairs of blocks.
-// At the end the weights of both must have the same bits.
+// At the end the weights of both must have the same bits; on a card, where products of a batch may be computed in another
+// order than single ones, be about the same.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
-#include <deque>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +20,7 @@
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "core/replay.h"
 #include "models/replicas.h"
 #include "models/transformer.h"
 #include "optim/adam.h"
@@ -26,7 +30,7 @@ using namespace galvan;
 namespace {
 
 struct Arguments {
-  std::string preset = "tiny";
+  std::string preset = "tiny", device = "cpu", dtype;
   std::vector<int64_t> replicas = {2, 4, 8};
   int64_t batch_size = 12;
   int threads = 0, steps = 4, pairs = 20;
@@ -37,6 +41,9 @@ Arguments parse(int argc, char** argv) {
   CLI::App app("Times K models trained together beside one after another.", "bench_replicas");
   app.option_defaults()->always_capture_default();
   app.add_option("--preset", a.preset, "the models' sizes")->check(CLI::IsMember(preset_names()));
+  app.add_option("--device", a.device)->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  app.add_option("--dtype", a.dtype, "of weights and activations; f32, on a card bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--replicas", a.replicas, "how many models")->check(CLI::Range(1, 1024));
   app.add_option("--batch-size", a.batch_size, "sequences of a step")->check(CLI::Range(1, 65536));
   app.add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
@@ -49,25 +56,33 @@ Arguments parse(int argc, char** argv) {
 // A model of its own seed and learning rate.
 class Replica {
  public:
-  Replica(const ModelConfig& config, int64_t batch_size, uint64_t seed)
+  Replica(const ModelConfig& config, const TensorOptions& where, int64_t batch_size, uint64_t seed)
       : seed_(seed),
-        model_(config, {.seed = seed}),
+        model_(config, {.seed = seed, .tensor = where}),
         optimizer_(decay_matrices_only(model_.parameters()),
-                   {.lr = 1e-4 * static_cast<double>(seed), .beta2 = 0.99, .weight_decay = 0.1}) {
+                   {.lr = 1e-4 * static_cast<double>(seed), .beta2 = 0.99, .weight_decay = 0.1}),
+        replay_(where.device) {
     const Tensor tokens = Tensor::uniform({batch_size, config.context + 1},
                                           {.high = static_cast<double>(config.vocab), .seed = seed})
-                              .to(DType::i32);
+                              .to(DType::i32)
+                              .to(where.device);
     x_ = tokens.slice(1, 0, config.context).contiguous();
     y_ = tokens.slice(1, 1, config.context + 1).contiguous();
   }
 
-  void step() {
-    const TrustedIndices trusted;
-    const RandomPass random(seed_, 0, optimizer_.step_address());
-    const Tensor loss = cross_entropy(model_(x_), y_, {.ignore_index = CrossEntropyOptions::kNone});
-    loss.backward();
-    optimizer_.enqueue_step({.clip_norm = 1.0});
-    optimizer_.zero_grad();
+  // So many steps, waited for.
+  void train(int64_t steps) {
+    replay_.run(
+        [&] {
+          const TrustedIndices trusted;
+          const RandomPass random(seed_, 0, optimizer_.step_address());
+          const Tensor loss = cross_entropy(model_(x_), y_, {.ignore_index = CrossEntropyOptions::kNone});
+          loss.backward();
+          optimizer_.enqueue_step({.clip_norm = 1.0});
+          optimizer_.zero_grad();
+        },
+        steps);
+    optimizer_.control();
   }
 
   std::vector<double> weights() const { return optimizer_.arena().parameters().to_vector(); }
@@ -77,6 +92,7 @@ class Replica {
   Transformer model_;
   AdamW optimizer_;
   Tensor x_, y_;
+  Replay replay_;
 };
 
 double seconds_of(const auto& body) {
@@ -91,46 +107,99 @@ double quantile(std::vector<double> values, double at) {
   return values[static_cast<size_t>(at * static_cast<double>(values.size() - 1))];
 }
 
-void compare(const Arguments& a, const ModelConfig& config, int64_t count) {
-  std::deque<Replica> together, alone;
-  for (int64_t i = 0; i < count; ++i) {
-    together.emplace_back(config, a.batch_size, static_cast<uint64_t>(i + 1));
-    alone.emplace_back(config, a.batch_size, static_cast<uint64_t>(i + 1));
-  }
+// Each of its own seed and learning rate, made where it is trained.
+std::unique_ptr<Replica> make_replica(const Arguments& a, const ModelConfig& config,
+                                      const TensorOptions& where, int64_t i) {
+  return std::make_unique<Replica>(config, where, a.batch_size, static_cast<uint64_t>(i + 1));
+}
+
+struct Times {
+  std::vector<double> together, alone;  // seconds of a block of steps of all
+};
+
+// Blocks of the two in turn.
+Times time_on_cpu(const Arguments& a, std::vector<std::unique_ptr<Replica>>& together,
+                  std::vector<std::unique_ptr<Replica>>& alone) {
   const auto step_together = [&] {
     Replicas replicas(kCpu);
-    for (Replica& replica : together)
+    for (auto& replica : together)
       replicas.add([&replica, left = a.steps]() mutable {
-        replica.step();
+        replica->train(1);
         return --left > 0;
       });
     replicas.run();
   };
   const auto step_alone = [&] {
-    for (Replica& replica : alone)
-      for (int k = 0; k < a.steps; ++k) replica.step();
+    for (auto& replica : alone) replica->train(a.steps);
   };
   step_together();
   step_alone();
-  std::vector<double> ratios, times;
+  Times times;
   for (int pair = 0; pair < a.pairs; ++pair) {
-    double of_together, of_alone;
     if (pair % 2 == 0) {  // neither is always the first
-      of_together = seconds_of(step_together);
-      of_alone = seconds_of(step_alone);
+      times.together.push_back(seconds_of(step_together));
+      times.alone.push_back(seconds_of(step_alone));
     } else {
-      of_alone = seconds_of(step_alone);
-      of_together = seconds_of(step_together);
+      times.alone.push_back(seconds_of(step_alone));
+      times.together.push_back(seconds_of(step_together));
     }
-    ratios.push_back(of_alone / of_together);
-    times.push_back(1e3 * of_together / a.steps);
   }
-  bool same = true;
-  for (size_t i = 0; i < together.size(); ++i) same = same && together[i].weights() == alone[i].weights();
-  std::printf("  %3ld together: %.1f ms a step of all; ratio %.3f (p25 %.3f, p75 %.3f); %s\n",
-              static_cast<long>(count), quantile(times, 0.5), quantile(ratios, 0.5), quantile(ratios, 0.25),
-              quantile(ratios, 0.75), same ? "the same bits" : "OTHER BITS");
-  check(same, "bench_replicas: together and alone have come to other weights");
+  return times;
+}
+
+// All blocks of the one, then of the other: together they are replayed in one graph, which the first blocks make. The
+// replicas of `together` are made by their own threads, so that their memory lies in step.
+Times time_on_card(const Arguments& a, const ModelConfig& config, const TensorOptions& where,
+                   std::vector<std::unique_ptr<Replica>>& together,
+                   std::vector<std::unique_ptr<Replica>>& alone) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kWarmUps = 3;
+  std::vector<Clock::time_point> ends;
+  Replicas replicas(where.device, static_cast<int64_t>(together.size()));
+  for (size_t i = 0; i < together.size(); ++i)
+    replicas.add([&, i, left = a.pairs + kWarmUps]() mutable {
+      if (!together[i]) together[i] = make_replica(a, config, where, static_cast<int64_t>(i));
+      together[i]->train(a.steps);
+      if (i == 0) ends.push_back(Clock::now());
+      return --left > 0;
+    });
+  replicas.run();
+  Times times;
+  for (size_t i = kWarmUps; i < ends.size(); ++i)
+    times.together.push_back(std::chrono::duration<double>(ends[i] - ends[i - 1]).count());
+  for (int block = 0; block < a.pairs + kWarmUps; ++block) {
+    const double seconds = seconds_of([&] {
+      for (auto& replica : alone) replica->train(a.steps);
+    });
+    if (block >= kWarmUps) times.alone.push_back(seconds);
+  }
+  return times;
+}
+
+void compare(const Arguments& a, const ModelConfig& config, const TensorOptions& where, int64_t count) {
+  std::vector<std::unique_ptr<Replica>> together(static_cast<size_t>(count)), alone;
+  for (int64_t i = 0; i < count; ++i) alone.push_back(make_replica(a, config, where, i));
+  if (where.device.is_cpu())
+    for (int64_t i = 0; i < count; ++i) together[static_cast<size_t>(i)] = make_replica(a, config, where, i);
+  const Times times = where.device.is_cpu() ? time_on_cpu(a, together, alone)
+                                            : time_on_card(a, config, where, together, alone);
+  std::vector<double> ratios;
+  for (size_t i = 0; i < times.together.size(); ++i) ratios.push_back(times.alone[i] / times.together[i]);
+  double difference = 0;
+  for (size_t i = 0; i < together.size(); ++i) {
+    const std::vector<double> x = together[i]->weights(), y = alone[i]->weights();
+    for (size_t e = 0; e < x.size(); ++e) difference = std::max(difference, std::fabs(x[e] - y[e]));
+  }
+  std::printf("  %3ld together: %.3f ms a step of all; ratio %.3f (p25 %.3f, p75 %.3f); ",
+              static_cast<long>(count), 1e3 * quantile(times.together, 0.5) / a.steps, quantile(ratios, 0.5),
+              quantile(ratios, 0.25), quantile(ratios, 0.75));
+  if (difference == 0) {
+    std::printf("the same bits\n");
+  } else {
+    std::printf("weights differ by at most %.2g\n", difference);
+  }
+  check(difference == 0 || !where.device.is_cpu(),
+        "bench_replicas: together and alone have come to other weights");
 }
 
 }  // namespace
@@ -141,9 +210,13 @@ int main(int argc, char** argv) {
     if (a.threads > 0) set_threads(a.threads);
     ModelConfig config = preset(a.preset);
     config.vocab = 65;
-    std::printf("%s, batch %ld, adamw, f32, %s; %d pairs of blocks of %d steps\n", a.preset.c_str(),
-                static_cast<long>(a.batch_size), device_description(kCpu).c_str(), a.pairs, a.steps);
-    for (const int64_t count : a.replicas) compare(a, config, count);
+    const Device device = choose_device(a.device);
+    const TensorOptions where{.dtype = a.dtype.empty() ? default_dtype(device) : parse_dtype(a.dtype),
+                              .device = device};
+    std::printf("%s, batch %ld, adamw, %s, %s; %d pairs of blocks of %d steps\n", a.preset.c_str(),
+                static_cast<long>(a.batch_size), name(where.dtype), device_description(device).c_str(),
+                a.pairs, a.steps);
+    for (const int64_t count : a.replicas) compare(a, config, where, count);
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
     return 1;

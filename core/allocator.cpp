@@ -53,13 +53,18 @@ int64_t CachingAllocator::rounded(int64_t bytes) const {
 void* CachingAllocator::allocate(int64_t requested) {
   const int64_t bytes = rounded(requested);
   const std::lock_guard lock(mutex_);
-  std::vector<void*>& blocks = (*free_)[bytes];
   void* block = nullptr;
-  if (!blocks.empty()) {
-    block = blocks.back();
-    blocks.pop_back();
+  std::vector<void*>* const freed = pool_ ? &(*pool_)[bytes] : region_ ? nullptr : &cache_[bytes];
+  if (freed && !freed->empty()) {
+    block = freed->back();
+    freed->pop_back();
   } else {
-    block = bytes < source_.slab_bytes ? carve(bytes) : take(bytes);
+    if (region_) {
+      regions_.emplace(region_.get(), region_);
+      block = region_->allocate(bytes, [this](int64_t whole) { return take(whole); });
+    } else {
+      block = bytes < source_.slab_bytes ? carve(bytes) : take(bytes);
+    }
     if (!block) out_of_memory(requested);
     put_out_of_bounds(source_, block, bytes);
   }
@@ -74,7 +79,54 @@ void CachingAllocator::free(void* block, int64_t requested) {
   const std::lock_guard lock(mutex_);
   stats_.bytes_in_use -= bytes;
   put_out_of_bounds(source_, block, bytes);
-  (*free_)[bytes].push_back(block);
+  if (pool_) {
+    (*pool_)[bytes].push_back(block);
+  } else {
+    put_back(block, bytes);
+  }
+}
+
+// Where it came from.
+void CachingAllocator::put_back(void* block, int64_t bytes) {
+  MemoryRegion* const region = region_of(block);
+  if (!region) return cache_[bytes].push_back(block);
+  region->free(block, bytes);
+  give_back_if_empty(region);
+}
+
+MemoryRegion* CachingAllocator::region_of(void* block) {
+  char* const at = static_cast<char*>(block);
+  for (const auto& [region, owner] : regions_) {
+    auto whole = region->wholes().upper_bound(at);
+    if (whole == region->wholes().begin()) continue;
+    --whole;
+    if (at < whole->first + whole->second) return region;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<MemoryRegion> CachingAllocator::use(std::shared_ptr<MemoryRegion> region) {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(region_, std::move(region));
+}
+
+void CachingAllocator::retire(const std::shared_ptr<MemoryRegion>& region) {
+  const std::lock_guard lock(mutex_);
+  if (!regions_.contains(region.get())) return;
+  retired_.push_back(region.get());
+  give_back_if_empty(region.get());
+}
+
+void CachingAllocator::give_back_if_empty(MemoryRegion* region) {
+  const auto retired = std::find(retired_.begin(), retired_.end(), region);
+  if (retired == retired_.end() || !region->is_empty()) return;
+  for (const auto& [whole, bytes] : region->wholes()) {
+    put_in_bounds(source_, whole, bytes);
+    source_.give_back(whole, bytes);
+    stats_.bytes_reserved -= bytes;
+  }
+  retired_.erase(retired);
+  regions_.erase(region);
 }
 
 MemoryStats CachingAllocator::stats() {
@@ -94,12 +146,13 @@ void CachingAllocator::release() {
 
 FreeBlocks* CachingAllocator::use(FreeBlocks* blocks) {
   const std::lock_guard lock(mutex_);
-  return std::exchange(free_, blocks ? blocks : &cache_);
+  return std::exchange(pool_, blocks);
 }
 
 void CachingAllocator::adopt(FreeBlocks& blocks) {
   const std::lock_guard lock(mutex_);
-  for (auto& [bytes, list] : blocks) cache_[bytes].insert(cache_[bytes].end(), list.begin(), list.end());
+  for (auto& [bytes, list] : blocks)
+    for (void* block : list) put_back(block, bytes);
   blocks.clear();
 }
 

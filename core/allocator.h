@@ -8,6 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -37,6 +40,20 @@ struct MemorySource {
 // Freed blocks by size.
 using FreeBlocks = std::unordered_map<int64_t, std::vector<void*>>;
 
+// Memory that stands in for a source and its cache while it is in use (core/replica_memory.h). The allocator calls it one
+// call at a time.
+class MemoryRegion {
+ public:
+  virtual ~MemoryRegion() = default;
+  // A block, freed before or cut from what `source` gives; null when that has no more.
+  virtual void* allocate(int64_t bytes, const std::function<void*(int64_t)>& source) = 0;
+  // One of its blocks comes back, whether it is in use or not.
+  virtual void free(void* block, int64_t bytes) = 0;
+  virtual bool is_empty() const = 0;  // all have come back
+  // The wholes that it has had of the source: address and size.
+  virtual const std::map<char*, int64_t>& wholes() const = 0;
+};
+
 class CachingAllocator {
  public:
   explicit CachingAllocator(const MemorySource& source) : source_(source) {}
@@ -56,8 +73,13 @@ class CachingAllocator {
   // Blocks come from and go to `blocks` in place of the cache, until the next call; null: the cache again. Returns
   // what it was. For MemoryPool.
   FreeBlocks* use(FreeBlocks* blocks);
-  // What is in `blocks` becomes part of the cache.
+  // What is in `blocks` goes where it came from.
   void adopt(FreeBlocks& blocks);
+
+  // Blocks come from `region`, until the next call; null: from the source again. Returns what it was.
+  std::shared_ptr<MemoryRegion> use(std::shared_ptr<MemoryRegion> region);
+  // No more is wanted of it: what it has goes back to the source as soon as it is empty.
+  void retire(const std::shared_ptr<MemoryRegion>& region);
 
  private:
   int64_t rounded(int64_t bytes) const;
@@ -68,8 +90,15 @@ class CachingAllocator {
 
   MemorySource source_;
   std::mutex mutex_;
+  void put_back(void* block, int64_t bytes);
+  MemoryRegion* region_of(void* block);
+  void give_back_if_empty(MemoryRegion* region);
+
   FreeBlocks cache_;
-  FreeBlocks* free_ = &cache_;
+  FreeBlocks* pool_ = nullptr;  // in place of the cache
+  std::shared_ptr<MemoryRegion> region_;
+  std::map<MemoryRegion*, std::shared_ptr<MemoryRegion>> regions_;  // that have had anything of the source
+  std::vector<MemoryRegion*> retired_;                              // of them
   char* slab_ = nullptr;
   int64_t slab_left_ = 0;
   MemoryStats stats_;

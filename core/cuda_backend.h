@@ -52,7 +52,14 @@ CUstream_st* stream(Device device);
 // written.
 void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes);
 
-// What a function has put on a device's stream, to be put there again.
+// What a function would have put on a device's stream, operation by operation (cuda/runtime/recorder.h).
+class Recording;
+// Calls `body` and records what it would put on the stream; nothing of it runs.
+std::shared_ptr<const Recording> record(const std::function<void()>& body);
+// Whether both are the same operations, on data and with numbers of their own.
+bool match(const Recording& a, const Recording& b);
+
+// What has been put on a device's stream, to be put there again.
 class Graph {
  public:
   struct Parts;
@@ -67,7 +74,9 @@ class Graph {
  private:
   std::unique_ptr<Parts> parts_;
 };
-// Calls `body` and records what it puts on the stream; nothing of it runs.
-Graph record(Device device, const std::function<void()>& body);
+// Calls `body` and captures what it puts on the stream; nothing of it runs.
+Graph capture(Device device, const std::function<void()>& body);
+// Recordings that match, side by side: what can be one launch for all of them is.
+Graph join(Device device, const std::vector<std::shared_ptr<const Recording>>& recordings);
 
 }  // namespace galvan::cuda_backend

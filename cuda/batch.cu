@@ -4,14 +4,14 @@
 // Memory   B (T + 1) 4 bytes read, asked for twice; 2 B T 4 written
 // Launch   a block a row: its first thread works out where the row begins, all copy it
 #include "core/kernels.h"
-#include "cuda/dialect.h"
+#include "cuda/replicas.h"
 
 namespace galvan {
 namespace {
 
 constexpr int kThreads = 128;
 
-__global__ void read_batch_block_per_row(BatchWindows windows, const int64_t* step, int64_t micro_step,
+__device__ void read_batch_block_per_row(BatchWindows windows, const int64_t* step, int64_t micro_step,
                                          const int32_t* tokens, int32_t* x, int32_t* y) {
   GALVAN_SHARED(int64_t, start);
   const int64_t row = blockIdx.x, T = windows.context;
@@ -29,8 +29,9 @@ __global__ void count_up_one_thread(int64_t* counter) { ++*counter; }
 
 void read_batch(Cuda on, const BatchWindows& windows, const int64_t* step, int64_t micro_step,
                 const int32_t* tokens, int32_t* x, int32_t* y) {
-  launch<read_batch_block_per_row>(static_cast<unsigned>(windows.batch_size), kThreads, 0, on.stream, windows,
-                                   step, micro_step, tokens, x, y);
+  launch_body<read_batch_block_per_row, Body{.threads = kThreads}>(static_cast<unsigned>(windows.batch_size),
+                                                                   kThreads, 0, on.stream, windows, step,
+                                                                   micro_step, tokens, x, y);
 }
 
 void count_up(Cuda on, int64_t* counter) { launch<count_up_one_thread>(1, 1, 0, on.stream, counter); }

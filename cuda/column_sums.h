@@ -4,6 +4,7 @@
 
 #include "core/kernels.h"
 #include "cuda/pack.h"
+#include "cuda/replicas.h"
 
 namespace galvan {
 
@@ -59,7 +60,7 @@ __device__ inline A sum_of_blocks(const A* first, int64_t blocks, int64_t column
 }
 
 template <class T>
-__global__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2) {
+__device__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c >= columns) return;
   if (blockIdx.y == 1) {
@@ -75,7 +76,8 @@ template <class T>
 void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y, T* y2 = nullptr) {
   constexpr int kThreads = 128;
   const dim3 grid(blocks_for(columns, kThreads), y2 ? 2 : 1);
-  launch<sum_row_blocks<T>>(grid, kThreads, 0, on.stream, partial, row_blocks(rows), columns, y, y2);
+  launch_body<sum_row_blocks<T>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
+      grid, kThreads, 0, on.stream, partial, row_blocks(rows), columns, y, y2);
 }
 
 }  // namespace galvan

@@ -86,6 +86,11 @@ bool copy_transposed(Cuda on, const T* x, const Strides& x_strides, T* y, const 
 
 }  // namespace
 
+template <class T>
+inline constexpr bool kInSteps<Convert<T>> = true;
+template <class T>
+inline constexpr bool kInSteps<Constant<T>> = true;
+
 template <class From, class To>
 void strided_copy(Cuda on, const From* x, const Strides& x_strides, To* y, const Strides& y_strides,
                   const Shape& shape) {

@@ -15,6 +15,7 @@
 #include "core/kernels.h"
 #include "core/math.h"
 #include "cuda/pack.h"
+#include "cuda/replicas.h"
 #include "cuda/warp.h"
 
 namespace galvan {
@@ -22,7 +23,8 @@ namespace {
 
 constexpr int kTotalThreads = 1024;
 
-unsigned threads_per_row(int64_t classes) { return classes <= 1024 ? 32 : 512; }
+constexpr unsigned kMostRowThreads = 512;
+unsigned threads_per_row(int64_t classes) { return classes <= 1024 ? 32 : kMostRowThreads; }
 
 template <class T>
 __device__ inline int64_t first_class() {
@@ -138,7 +140,7 @@ __global__ void cross_entropy_backward_block_per_row(CrossEntropyRows p, const T
 }
 
 template <class T, bool kWhole>
-__global__ void cross_entropy_both_block_per_row(CrossEntropyRows p, const T* logits, const Acc<T>* weight,
+__device__ void cross_entropy_both_block_per_row(CrossEntropyRows p, const T* logits, const Acc<T>* weight,
                                                  Acc<T>* losses, T* dlogits) {
   const int64_t row = blockIdx.x;
   const int32_t target = p.targets[row];
@@ -163,13 +165,13 @@ __device__ inline int64_t rows_that_count(const CrossEntropyRows& p) {
 }
 
 template <class A>
-__global__ void cross_entropy_weight_one_block(CrossEntropyRows p, A* weight) {
+__device__ void cross_entropy_weight_one_block(CrossEntropyRows p, A* weight) {
   const int64_t count = rows_that_count(p);
   if (threadIdx.x == 0) *weight = A(1) / A(count);
 }
 
 template <class A>
-__global__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losses, bool mean, A* loss) {
+__device__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losses, bool mean, A* loss) {
   double sum = 0;
   for (int64_t r = threadIdx.x; r < p.rows; r += kTotalThreads) sum += double(losses[r]);
   sum = block_sum(sum);
@@ -213,19 +215,22 @@ template <class T>
 void cross_entropy_both(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight,
                         Acc<T>* losses, T* dlogits) {
   for_rows<T>(p, {logits, dlogits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
-    launch<cross_entropy_both_block_per_row<T, kWhole>>(blocks, threads, 0, on.stream, p, logits, weight,
-                                                        losses, dlogits);
+    launch_body<cross_entropy_both_block_per_row<T, kWhole>,
+                Body{.threads = kMostRowThreads, .replicas = kReplicated<T>}>(
+        blocks, threads, 0, on.stream, p, logits, weight, losses, dlogits);
   });
 }
 
 template <class A>
 void cross_entropy_weight(Cuda on, const CrossEntropyRows& p, A* weight) {
-  launch<cross_entropy_weight_one_block<A>>(1, kTotalThreads, 0, on.stream, p, weight);
+  launch_body<cross_entropy_weight_one_block<A>, Body{.threads = kTotalThreads, .replicas = kReplicated<A>}>(
+      1, kTotalThreads, 0, on.stream, p, weight);
 }
 
 template <class A>
 void cross_entropy_total(Cuda on, const CrossEntropyRows& p, const A* losses, bool mean, A* loss) {
-  launch<cross_entropy_total_one_block<A>>(1, kTotalThreads, 0, on.stream, p, losses, mean, loss);
+  launch_body<cross_entropy_total_one_block<A>, Body{.threads = kTotalThreads, .replicas = kReplicated<A>}>(
+      1, kTotalThreads, 0, on.stream, p, losses, mean, loss);
 }
 
 #define GALVAN_CROSS_ENTROPY(T)                                                                   \

@@ -5,6 +5,8 @@
 //   GALVAN_SHARED(float[32][33], tile);                          for __shared__ float tile[32][33];
 //   float* rows = dynamic_shared<float>();                       for extern __shared__ float rows[];
 //
+// A kernel whose body can also be launched for several replicas of a model at once: cuda/replicas.h.
+//
 // And one_access(p, bytes) says that what follows is one instruction's access to these bytes, which a host compiler
 // may cut into several: for the simulator's counts (cuda/sim/counts.h), nothing elsewhere.
 //
@@ -14,8 +16,10 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <tuple>
 #include <utility>
 
+#include "cuda/runtime/recorder.h"
 #ifdef GALVAN_CUDA_SIM
 #include "cuda/sim/device.h"
 #include "cuda/sim/launch.h"
@@ -30,7 +34,10 @@ using SharedType = T;  // float[32][33] in front of a variable's name
 
 #ifdef GALVAN_CUDA_SIM
 
-using sim::launch;
+template <auto kKernel, class... Args>
+void launch_now(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
+  sim::launch<kKernel>(grid, block, shared_bytes, stream, args...);
+}
 
 template <class T>
 T* dynamic_shared() {
@@ -52,7 +59,7 @@ inline void one_access(const void*, size_t) {}
 #else
 
 template <auto kKernel, class... Args>
-void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
+void launch_now(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
   if (shared_bytes > 48 * 1024) allow_shared_memory(reinterpret_cast<const void*>(kKernel), shared_bytes);
   kKernel<<<grid, block, shared_bytes, stream>>>(args...);
   check_launch(grid, block, shared_bytes);
@@ -69,6 +76,41 @@ __device__ inline void one_access(const void*, size_t) {}
 #define GALVAN_SHARED(type, name) __shared__ ::galvan::SharedType<type> name
 
 #endif
+
+// A launch, recorded (cuda/runtime/recorder.h): one for each replica.
+template <auto kKernel, class... Args>
+class RecordedLaunch final : public RecordedOperation {
+ public:
+  RecordedLaunch(dim3 grid, dim3 block, size_t shared_bytes, Args... args)
+      : grid_(grid), block_(block), shared_bytes_(shared_bytes), args_(args...) {}
+
+  bool matches(const RecordedOperation& other) const override {
+    return dynamic_cast<const RecordedLaunch*>(&other) != nullptr;
+  }
+  void enqueue(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const override {
+    for (const RecordedOperation* replica : replicas)
+      static_cast<const RecordedLaunch*>(replica)->enqueue(stream);
+  }
+
+ private:
+  void enqueue(cudaStream_t stream) const {
+    std::apply([&](Args... args) { launch_now<kKernel>(grid_, block_, shared_bytes_, stream, args...); },
+               args_);
+  }
+
+  dim3 grid_, block_;
+  size_t shared_bytes_;
+  std::tuple<Args...> args_;
+};
+
+template <auto kKernel, class... Args>
+void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
+  if (RecordedStep* const step = Recorder::current()) {
+    step->push_back(std::make_unique<RecordedLaunch<kKernel, Args...>>(grid, block, shared_bytes, args...));
+  } else {
+    launch_now<kKernel>(grid, block, shared_bytes, stream, args...);
+  }
+}
 
 // How many blocks of `threads` cover n elements.
 inline unsigned blocks_for(int64_t n, int threads) {

@@ -5,14 +5,14 @@
 // Launch   a block of Philox, 4 elements, a thread
 #include "core/kernels.h"
 #include "core/random.h"
-#include "cuda/dialect.h"
+#include "cuda/replicas.h"
 
 namespace galvan {
 namespace {
 
 // uniform_from(word) >= p, in whole numbers: word >> 8 >= least = ceil(p 2^24).
 template <class T>
-__global__ void drop(RandomStream stream, uint32_t least, Acc<T> scale, const T* x, T* y, int64_t n) {
+__device__ void drop(RandomStream stream, uint32_t least, Acc<T> scale, const T* x, T* y, int64_t n) {
   const int64_t block = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (4 * block >= n) return;
   const Philox4 words = stream.at_step().words(static_cast<uint64_t>(block));
@@ -33,7 +33,8 @@ void dropout(Cuda on, const RandomStream& stream, double p, const T* x, T* y, in
   const double bound = p * 0x1p24;
   uint32_t least = static_cast<uint32_t>(bound);
   least += least < bound;
-  launch<drop<T>>(blocks_for((n + 3) / 4, kThreads), kThreads, 0, on.stream, stream, least, scale, x, y, n);
+  launch_body<drop<T>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
+      blocks_for((n + 3) / 4, kThreads), kThreads, 0, on.stream, stream, least, scale, x, y, n);
 }
 
 #define GALVAN_DROPOUT(T) template void dropout(Cuda, const RandomStream&, double, const T*, T*, int64_t);

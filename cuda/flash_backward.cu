@@ -14,6 +14,7 @@
 #include "core/kernels.h"
 #include "cuda/attention.h"
 #include "cuda/flash.h"
+#include "cuda/replicas.h"
 
 namespace galvan::flash {
 namespace {
@@ -212,9 +213,8 @@ __device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes,
 
 // The first blocks, which have more to do, make dK and dV, the others dQ.
 template <int kD>
-__global__ void __launch_bounds__(kThreads, 2)
-    flash_gradients(AttentionSizes sizes, Inputs in, HeadRows<bfloat16> dq, HeadRows<bfloat16> dk,
-                    HeadRows<bfloat16> dv, unsigned key_blocks) {
+__device__ void flash_gradients(AttentionSizes sizes, Inputs in, HeadRows<bfloat16> dq, HeadRows<bfloat16> dk,
+                                HeadRows<bfloat16> dv, unsigned key_blocks) {
   if (blockIdx.x < key_blocks) {
     key_gradients<kD>(blockIdx.x, sizes, in, dk, dv);
   } else {
@@ -236,8 +236,9 @@ void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const bfl
     const unsigned of_keys = blocks(sizes.B * sizes.G, sizes.Tk),
                    of_queries = blocks(sizes.B * sizes.H, sizes.Tq);
     if (of_keys + of_queries == 0) return;
-    launch<flash_gradients<kD>>(of_keys + of_queries, kThreads, std::max(kKeyBytes<kD>, kQueryBytes<kD>),
-                                on.stream, sizes, in, dq, dk, dv, of_keys);
+    launch_body<flash_gradients<kD>, Body{.threads = kThreads, .blocks = 2}>(
+        of_keys + of_queries, kThreads, std::max(kKeyBytes<kD>, kQueryBytes<kD>), on.stream, sizes, in, dq,
+        dk, dv, of_keys);
   });
 }
 

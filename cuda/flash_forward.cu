@@ -10,6 +10,7 @@
 #include "core/kernels.h"
 #include "cuda/attention.h"
 #include "cuda/flash.h"
+#include "cuda/replicas.h"
 
 namespace galvan::flash {
 namespace {
@@ -18,9 +19,8 @@ template <int kD>
 constexpr size_t kSharedBytes = sizeof(bfloat16) * (Tiles<kD>::kM + 4 * Tiles<kD>::kN) * Tiles<kD>::kStride;
 
 template <int kD>
-__global__ void __launch_bounds__(kThreads, 2)
-    flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, HeadRows<const bfloat16> k,
-                  HeadRows<const bfloat16> v, HeadRows<bfloat16> y, float* lse) {
+__device__ void flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, HeadRows<const bfloat16> k,
+                              HeadRows<const bfloat16> v, HeadRows<bfloat16> y, float* lse) {
   constexpr int kM = Tiles<kD>::kM, kN = Tiles<kD>::kN, kTile = kN * Tiles<kD>::kStride;
   bfloat16* const q_tile = dynamic_shared<bfloat16>();  // (kM, kD)
   bfloat16* const kv_tiles =
@@ -113,8 +113,9 @@ void attention_forward(Cuda on, const AttentionSizes& sizes, HeadRows<const bflo
                        float* lse) {
   attention_tiles::with_padded_head(sizes.D, [&]<int kD>() {
     const int64_t tiles = (sizes.Tq + Tiles<kD>::kM - 1) / Tiles<kD>::kM;
-    launch<flash_queries<kD>>(static_cast<unsigned>(sizes.B * sizes.H * tiles), kThreads, kSharedBytes<kD>,
-                              on.stream, sizes, q, k, v, y, lse);
+    launch_body<flash_queries<kD>, Body{.threads = kThreads, .blocks = 2}>(
+        static_cast<unsigned>(sizes.B * sizes.H * tiles), kThreads, kSharedBytes<kD>, on.stream, sizes, q, k,
+        v, y, lse);
   });
 }
 

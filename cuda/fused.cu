@@ -9,6 +9,7 @@
 #include "core/pointwise.h"
 #include "cuda/column_sums.h"
 #include "cuda/map.h"
+#include "cuda/replicas.h"
 
 namespace galvan {
 namespace {
@@ -21,7 +22,7 @@ struct BiasValue {
 
 // partial: of dbias, over the block's rows. A null bias is 0.
 template <class F, class T, bool kWhole>
-__global__ void bias_unary_backward_columns(F f, const T* x, const T* bias, const T* dy, T* dx,
+__device__ void bias_unary_backward_columns(F f, const T* x, const T* bias, const T* dy, T* dx,
                                             Acc<T>* partial, int64_t rows, int64_t columns) {
   using A = Acc<T>;
   const int64_t c = column_of_thread<T>();
@@ -68,7 +69,7 @@ struct SiluMul {
 constexpr int kThreads = 256;
 
 template <class T, bool kWhole>
-__global__ void silu_mul_backward_pack_per_thread(const T* gate, const T* up, const T* dy, T* dgate, T* dup,
+__device__ void silu_mul_backward_pack_per_thread(const T* gate, const T* up, const T* dy, T* dgate, T* dup,
                                                   int64_t n) {
   using A = Acc<T>;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kPack<T>;
@@ -88,6 +89,9 @@ __global__ void silu_mul_backward_pack_per_thread(const T* gate, const T* up, co
 
 }  // namespace
 
+template <>
+inline constexpr bool kInSteps<SiluMul> = true;
+
 template <class F, class T>
 void bias_unary(Cuda on, F f, const T* x, const T* bias, T* y, int64_t rows, int64_t columns) {
   map(on, BiasValue<F, T>{f}, {rows, columns}, Strided<T>{y, {columns, 1}}, Strided<const T>{x, {columns, 1}},
@@ -102,11 +106,13 @@ void bias_unary_backward(Cuda on, F f, const T* x, const T* bias, const T* dy, T
     const dim3 grid = column_grid<T>(rows, columns);
     Acc<T>* const sums = dbias ? partial : nullptr;
     if (packs_are_whole<T>(columns, {x, bias, dy, dx})) {
-      launch<bias_unary_backward_columns<F, T, true>>(grid, kColumnWarps * 32, 0, on.stream, f, x, bias, dy,
-                                                      dx, sums, rows, columns);
+      launch_body<bias_unary_backward_columns<F, T, true>,
+                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+          grid, kColumnWarps * 32, 0, on.stream, f, x, bias, dy, dx, sums, rows, columns);
     } else {
-      launch<bias_unary_backward_columns<F, T, false>>(grid, kColumnWarps * 32, 0, on.stream, f, x, bias, dy,
-                                                       dx, sums, rows, columns);
+      launch_body<bias_unary_backward_columns<F, T, false>,
+                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+          grid, kColumnWarps * 32, 0, on.stream, f, x, bias, dy, dx, sums, rows, columns);
     }
   }
   if (dbias) add_row_blocks(on, partial, rows, columns, dbias);
@@ -122,11 +128,13 @@ void silu_mul_backward(Cuda on, const T* gate, const T* up, const T* dy, T* dgat
   if (n == 0) return;
   const unsigned blocks = blocks_for(n, kThreads * kPack<T>);
   if (packs_are_whole<T>(n, {gate, up, dy, dgate, dup})) {
-    launch<silu_mul_backward_pack_per_thread<T, true>>(blocks, kThreads, 0, on.stream, gate, up, dy, dgate,
-                                                       dup, n);
+    launch_body<silu_mul_backward_pack_per_thread<T, true>,
+                Body{.threads = kThreads, .replicas = kReplicated<T>}>(blocks, kThreads, 0, on.stream, gate,
+                                                                       up, dy, dgate, dup, n);
   } else {
-    launch<silu_mul_backward_pack_per_thread<T, false>>(blocks, kThreads, 0, on.stream, gate, up, dy, dgate,
-                                                        dup, n);
+    launch_body<silu_mul_backward_pack_per_thread<T, false>,
+                Body{.threads = kThreads, .replicas = kReplicated<T>}>(blocks, kThreads, 0, on.stream, gate,
+                                                                       up, dy, dgate, dup, n);
   }
 }
 

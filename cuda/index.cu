@@ -11,6 +11,7 @@
 // Order    a warp adds in the order of j, a sum is its warps' in their order
 #include "core/kernels.h"
 #include "cuda/pack.h"
+#include "cuda/replicas.h"
 #include "cuda/runtime/readback.h"
 #include "cuda/warp.h"
 
@@ -42,7 +43,7 @@ __global__ void pick_rows(const T* x, const int32_t* index, T* y, int64_t n, int
 
 // A pack of a row a thread.
 template <class T, bool kWhole>
-__global__ void embed_pack_per_thread(const T* weight, const T* positions, const int32_t* index, T* y,
+__device__ void embed_pack_per_thread(const T* weight, const T* positions, const int32_t* index, T* y,
                                       int64_t rows, int64_t length, int64_t columns) {
   const int64_t packs = (columns + kPack<T> - 1) / kPack<T>;
   const int64_t thread = int64_t{blockIdx.x} * kThreads + threadIdx.x, row = thread / packs;
@@ -62,7 +63,7 @@ constexpr int kColumns = 512 / sizeof(A);  // of dx, that a block makes
 
 // kRows rows of dx. A warp looks through its part of the index, and adds what it finds to sums of its own.
 template <int kRows, class T>
-__global__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_t rows, int64_t picks,
+__device__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_t rows, int64_t picks,
                                 int64_t inner, bool accumulate) {
   using A = Acc<T>;
   constexpr int kWidth = kColumns<A> / 32;  // a lane's columns, 32 apart
@@ -188,11 +189,11 @@ void embed(Cuda on, const T* weight, const T* positions, const int32_t* index, T
   if (rows * packs == 0) return;
   const unsigned blocks = blocks_for(rows * packs, kThreads);
   if (packs_are_whole<T>(columns, {weight, positions, y})) {
-    launch<embed_pack_per_thread<T, true>>(blocks, kThreads, 0, on.stream, weight, positions, index, y, rows,
-                                           length, columns);
+    launch_body<embed_pack_per_thread<T, true>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
+        blocks, kThreads, 0, on.stream, weight, positions, index, y, rows, length, columns);
   } else {
-    launch<embed_pack_per_thread<T, false>>(blocks, kThreads, 0, on.stream, weight, positions, index, y, rows,
-                                            length, columns);
+    launch_body<embed_pack_per_thread<T, false>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
+        blocks, kThreads, 0, on.stream, weight, positions, index, y, rows, length, columns);
   }
 }
 
@@ -211,9 +212,9 @@ void select_rows_backward(Cuda on, const T* dy, const int32_t* index, T* dx, int
     constexpr int kTile = kColumns<Acc<T>>;
     const int64_t blocks = outer * ((rows + kRows - 1) / kRows) * ((inner + kTile - 1) / kTile);
     if (blocks == 0) return;
-    launch<add_picked_rows<kRows, T>>(static_cast<unsigned>(blocks), kWarps * 32,
-                                      sizeof(Acc<T>) * kWarps * kRows * kTile, on.stream, dy, index, dx, rows,
-                                      picks, inner, accumulate);
+    launch_body<add_picked_rows<kRows, T>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(
+        static_cast<unsigned>(blocks), kWarps * 32, sizeof(Acc<T>) * kWarps * kRows * kTile, on.stream, dy,
+        index, dx, rows, picks, inner, accumulate);
   };
   // A row a block finds many picks of a short table's; a long one's picks are too far apart to look for each.
   if (rows <= 1024) {

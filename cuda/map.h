@@ -11,6 +11,7 @@
 
 #include "core/cpu/walk.h"
 #include "cuda/pack.h"
+#include "cuda/replicas.h"
 
 namespace galvan {
 
@@ -91,8 +92,17 @@ __device__ inline void map_place(std::index_sequence<I...>, F f, const Places<1 
   }
 }
 
+// Whether training steps have the functor: its launches, of one floating-point type, may be for several replicas.
+template <class F>
+inline constexpr bool kInSteps = false;
+
+template <class Y, class... X>
+constexpr bool are_one_float_type() {
+  return (std::is_same_v<Y, float> || std::is_same_v<Y, bfloat16>)&&(std::is_same_v<X, Y> && ...);
+}
+
 template <int W, class F, class Y, class... X>
-__global__ void map_kernel(F f, Places<1 + sizeof...(X)> places, Y* y, const X*... x) {
+__device__ void map_kernel(F f, const Places<1 + sizeof...(X)>& places, Y* y, const X*... x) {
   const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < places.count) map_place<W>(std::index_sequence_for<X...>(), f, places, i, y, x...);
 }
@@ -116,8 +126,9 @@ void launch_map(Cuda on, F f, const Walk<1 + sizeof...(X)>& walk, Y* y, const X*
     places.step[t] = walk.inner(t);
     places.repeats[t] = walk.inner(t) == 0;
   }
-  launch<map_kernel<W, F, Y, X...>>(blocks_for(places.count, kThreads), kThreads, 0, on.stream, f, places, y,
-                                    x...);
+  constexpr Body kBody{.threads = kThreads, .replicas = kInSteps<F> && are_one_float_type<Y, X...>()};
+  launch_body<map_kernel<W, F, Y, X...>, kBody>(blocks_for(places.count, kThreads), kThreads, 0, on.stream, f,
+                                                places, y, x...);
 }
 
 // Whether packs of W elements of tensor t are aligned, wherever they start.

@@ -15,6 +15,7 @@
 
 #include "cuda/column_sums.h"
 #include "cuda/last_block.h"
+#include "cuda/replicas.h"
 #include "cuda/runtime/workspace.h"
 #include "cuda/warp.h"
 
@@ -26,7 +27,7 @@ constexpr int kWarps = 4;
 __device__ inline int64_t row_of_warp() { return int64_t{blockIdx.x} * kWarps + warp_id(); }
 
 template <class T, bool kWhole>
-__global__ void norm_forward_warp_per_row(NormForward<T> p) {
+__device__ void norm_forward_warp_per_row(NormForward<T> p) {
   using A = Acc<T>;
   constexpr int kSize = kPack<T>, kStep = 32 * kSize;
   const int64_t row = row_of_warp(), columns = p.columns;
@@ -153,7 +154,7 @@ __device__ inline void gradient_of_row(const NormBackward<T>& p, int64_t row) {
 }
 
 template <class T, bool kWhole>
-__global__ void norm_backward_warp_per_row(NormBackward<T> p) {
+__device__ void norm_backward_warp_per_row(NormBackward<T> p) {
   const int64_t row = row_of_warp();
   if (row < p.rows) gradient_of_row<kWhole>(p, row);
 }
@@ -167,8 +168,8 @@ constexpr size_t kSharedWithoutAsking =
     48 * 1024;  // what a launch may have without more ado, comes_last's flag included
 
 template <class T, bool kWhole>
-__global__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T>* dbiases,
-                                               unsigned* counter) {
+__device__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T>* dbiases,
+                                               unsigned* counters) {
   using A = Acc<T>;
   constexpr int kSize = kPack<T>, kStep = 32 * kSize;
   const int columns = static_cast<int>(p.columns);
@@ -204,7 +205,7 @@ __global__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweigh
     for (int warp = 0; warp < kColumnWarps; ++warp) sum += of_warps[warp * 2 * columns + i];
     place(i, blockIdx.y) = sum;
   }
-  if (!comes_last(counter)) return;
+  if (!comes_last(counters)) return;
   for (int i = skip + static_cast<int>(threadIdx.x); i < end; i += kColumnWarps * 32) {
     const A sum = sum_of_blocks(&place(i, 0), gridDim.y, columns);
     (i < columns ? p.dweight[i] : p.dbias[i - columns]) = T(sum);
@@ -213,7 +214,7 @@ __global__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweigh
 
 // partial sums of dy xhat and of dy over the block's rows.
 template <class T, bool kWhole>
-__global__ void norm_backward_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T>* dbiases) {
+__device__ void norm_backward_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T>* dbiases) {
   using A = Acc<T>;
   constexpr int kSize = kPack<T>;
   const int64_t c = column_of_thread<T>(), columns = p.columns;
@@ -244,9 +245,12 @@ void norm_forward(Cuda on, const NormForward<T>& p) {
   const bool whole = packs_are_whole<T>(p.columns, {p.x, p.residual, p.weight, p.bias, p.sum, p.y});
   const unsigned blocks = blocks_for(p.rows, kWarps);
   if (whole) {
-    launch<norm_forward_warp_per_row<T, true>>(blocks, kWarps * 32, 0, on.stream, p);
+    launch_body<norm_forward_warp_per_row<T, true>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(
+        blocks, kWarps * 32, 0, on.stream, p);
   } else {
-    launch<norm_forward_warp_per_row<T, false>>(blocks, kWarps * 32, 0, on.stream, p);
+    launch_body<norm_forward_warp_per_row<T, false>,
+                Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, on.stream,
+                                                                          p);
   }
 }
 
@@ -259,27 +263,36 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
   const size_t shared = kSharedOfColumn<T> * static_cast<size_t>(p.columns);
   if ((dweights || dbiases) && p.rows > 0 && p.rows <= kFewRows && shared < kSharedWithoutAsking) {
     const auto start = [&]<bool kWhole>() {
-      launch<norm_backward_rows_and_columns<T, kWhole>>(dim3(1, static_cast<unsigned>(row_blocks(p.rows))),
-                                                        kColumnWarps * 32, shared, on.stream, p, dweights,
-                                                        dbiases, workspace_of(on.stream).counter);
+      launch_body<norm_backward_rows_and_columns<T, kWhole>,
+                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+          dim3(1, static_cast<unsigned>(row_blocks(p.rows))), kColumnWarps * 32, shared, on.stream, p,
+          dweights, dbiases, workspace_of(on.stream).counters);
     };
     return whole ? start.template operator()<true>() : start.template operator()<false>();
   }
   if (p.dx && p.rows > 0) {
     const unsigned blocks = blocks_for(p.rows, kWarps);
     if (whole) {
-      launch<norm_backward_warp_per_row<T, true>>(blocks, kWarps * 32, 0, on.stream, p);
+      launch_body<norm_backward_warp_per_row<T, true>,
+                  Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, on.stream,
+                                                                            p);
     } else {
-      launch<norm_backward_warp_per_row<T, false>>(blocks, kWarps * 32, 0, on.stream, p);
+      launch_body<norm_backward_warp_per_row<T, false>,
+                  Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, on.stream,
+                                                                            p);
     }
   }
   if (!dweights && !dbiases) return;
   if (p.rows > 0) {
     const dim3 grid = column_grid<T>(p.rows, p.columns);
     if (whole) {
-      launch<norm_backward_columns<T, true>>(grid, kColumnWarps * 32, 0, on.stream, p, dweights, dbiases);
+      launch_body<norm_backward_columns<T, true>,
+                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+          grid, kColumnWarps * 32, 0, on.stream, p, dweights, dbiases);
     } else {
-      launch<norm_backward_columns<T, false>>(grid, kColumnWarps * 32, 0, on.stream, p, dweights, dbiases);
+      launch_body<norm_backward_columns<T, false>,
+                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+          grid, kColumnWarps * 32, 0, on.stream, p, dweights, dbiases);
     }
   }
   if (dweights) {

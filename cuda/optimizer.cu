@@ -8,6 +8,7 @@
 //          piece a block
 #include "core/kernels.h"
 #include "cuda/pack.h"
+#include "cuda/replicas.h"
 #include "cuda/warp.h"
 
 namespace galvan {
@@ -23,13 +24,13 @@ __device__ inline bool is_updated(const UpdatePieces& p, int64_t piece) {
 }
 
 template <class T>
-__global__ void add_one_loss(const T* loss, StepControl* control) {
+__device__ void add_one_loss(const T* loss, StepControl* control) {
   control->loss_sum += Acc<T>(*loss);
   ++control->losses;
 }
 
 template <class T>
-__global__ void squares_block_per_piece(const T* x, UpdatePieces p, double* partials) {
+__device__ void squares_block_per_piece(const T* x, UpdatePieces p, double* partials) {
   double sum = 0;
   if (is_updated(p, blockIdx.x)) {
     const UpdatePiece piece = p.pieces[blockIdx.x];
@@ -53,7 +54,7 @@ __global__ void squares_block_per_piece(const T* x, UpdatePieces p, double* part
 }
 
 template <class Rule, class M>
-__global__ void begin_update_one_block(Rule rule, StepInputs in,
+__device__ void begin_update_one_block(Rule rule, StepInputs in,
                                        typename Rule::template Coefficients<M>* coefficients) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < in.pieces; i += kBeginThreads) sum += in.partials[i];
@@ -96,7 +97,7 @@ __device__ inline void update_pack(const UpdateBlocks<T>& p, int64_t i, const Up
 }
 
 template <class Rule, class T>
-__global__ void update_quarter_piece_per_block(
+__device__ void update_quarter_piece_per_block(
     UpdatePieces p, const typename Rule::template Coefficients<Acc<T>>* coefficients,
     const StepControl* control, UpdateBlocks<T> blocks) {
   constexpr int N = kPack<Acc<T>>;
@@ -118,20 +119,22 @@ __global__ void update_quarter_piece_per_block(
 
 template <class T>
 void add_loss(Cuda on, const T* loss, StepControl* control) {
-  launch<add_one_loss<T>>(1, 1, 0, on.stream, loss, control);
+  launch_body<add_one_loss<T>, Body{.threads = 1, .replicas = kReplicated<T>}>(1, 1, 0, on.stream, loss,
+                                                                               control);
 }
 
 template <class T>
 void squares_of_pieces(Cuda on, const T* x, const UpdatePieces& pieces, double* partials) {
   if (pieces.count == 0) return;
-  launch<squares_block_per_piece<T>>(static_cast<unsigned>(pieces.count), kSquareThreads, 0, on.stream, x,
-                                     pieces, partials);
+  launch_body<squares_block_per_piece<T>, Body{.threads = kSquareThreads, .replicas = kReplicated<T>}>(
+      static_cast<unsigned>(pieces.count), kSquareThreads, 0, on.stream, x, pieces, partials);
 }
 
 template <class Rule, class M>
 void begin_update(Cuda on, const Rule& rule, const StepInputs& inputs,
                   typename Rule::template Coefficients<M>* coefficients) {
-  launch<begin_update_one_block<Rule, M>>(1, kBeginThreads, 0, on.stream, rule, inputs, coefficients);
+  launch_body<begin_update_one_block<Rule, M>, Body{.threads = kBeginThreads, .replicas = kReplicated<M>}>(
+      1, kBeginThreads, 0, on.stream, rule, inputs, coefficients);
 }
 
 template <class Rule, class T>
@@ -139,8 +142,9 @@ void update_pieces(Cuda on, const UpdatePieces& pieces,
                    const typename Rule::template Coefficients<Acc<T>>* coefficients,
                    const StepControl* control, const UpdateBlocks<T>& blocks) {
   if (pieces.count == 0) return;
-  launch<update_quarter_piece_per_block<Rule, T>>(dim3(static_cast<unsigned>(pieces.count), kParts), kThreads,
-                                                  0, on.stream, pieces, coefficients, control, blocks);
+  launch_body<update_quarter_piece_per_block<Rule, T>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
+      dim3(static_cast<unsigned>(pieces.count), kParts), kThreads, 0, on.stream, pieces, coefficients,
+      control, blocks);
 }
 
 #define GALVAN_RULE(Rule, T)                                                                         \

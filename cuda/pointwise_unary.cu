@@ -27,6 +27,9 @@ struct Gradient {
 
 }  // namespace
 
+template <class T>
+inline constexpr bool kInSteps<Value<GeluTanh, T>> = true;
+
 template <class F, class T>
 void unary(Cuda on, F f, const T* x, T* y, int64_t n) {
   map_dense(on, Value<F, T>{f}, n, y, x);

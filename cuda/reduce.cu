@@ -14,6 +14,7 @@
 
 #include "core/kernels.h"
 #include "core/pointwise.h"
+#include "cuda/replicas.h"
 #include "cuda/warp.h"
 
 namespace galvan {
@@ -90,7 +91,7 @@ struct Column {
 };
 
 template <class Op, class T>
-__global__ void reduce_columns(const T* x, T* y, int64_t outer, int64_t length, int64_t inner, double scale) {
+__device__ void reduce_columns(const T* x, T* y, int64_t outer, int64_t length, int64_t inner, double scale) {
   using A = Acc<T>;
   const Column column(outer, length, inner);
   const A total = column.combine<Op>([x](int64_t at, int64_t) { return static_cast<A>(x[at]); });
@@ -149,10 +150,12 @@ int64_t power_of_two_from(int64_t n) {
   return power;
 }
 
+constexpr int kMostThreads = 1024;
+
 // (columns, strands, outputs): about four elements a thread, and blocks of whole warps.
 dim3 block_for(int64_t length, int64_t inner) {
   const int64_t columns = power_of_two_from(std::min<int64_t>(inner, 32));
-  const int64_t most = (length > 4096 ? 1024 : 256) / columns;
+  const int64_t most = (length > 4096 ? kMostThreads : 256) / columns;
   const int64_t strands = power_of_two_from(std::clamp<int64_t>((length + 3) / 4, 1, most));
   const int64_t outputs = std::clamp<int64_t>(256 / (columns * strands), 1, 64);  // CUDA allows 64
   return {static_cast<unsigned>(columns), static_cast<unsigned>(strands), static_cast<unsigned>(outputs)};
@@ -169,16 +172,17 @@ template <class T>
 void sum(Cuda on, const T* x, T* y, int64_t outer, int64_t length, int64_t inner, double scale) {
   if (outer * inner == 0) return;
   const dim3 block = block_for(length, inner);
-  launch<reduce_columns<SumOf<Acc<T>>, T>>(blocks_of(block, outer, inner), block, 0, on.stream, x, y, outer,
-                                           length, inner, scale);
+  launch_body<reduce_columns<SumOf<Acc<T>>, T>,
+              Body{.threads = kMostThreads, .replicas = kReplicated<T> && !std::is_same_v<T, int32_t>}>(
+      blocks_of(block, outer, inner), block, 0, on.stream, x, y, outer, length, inner, scale);
 }
 
 template <class T>
 void max(Cuda on, const T* x, T* y, int64_t outer, int64_t length, int64_t inner) {
   if (outer * inner == 0) return;
   const dim3 block = block_for(length, inner);
-  launch<reduce_columns<LargestOf<Acc<T>>, T>>(blocks_of(block, outer, inner), block, 0, on.stream, x, y,
-                                               outer, length, inner, 1.0);
+  launch_body<reduce_columns<LargestOf<Acc<T>>, T>, Body{.threads = kMostThreads, .replicas = false}>(
+      blocks_of(block, outer, inner), block, 0, on.stream, x, y, outer, length, inner, 1.0);
 }
 
 template <class T>

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/kernels.h"
+#include "cuda/replicas.h"
 #include "cuda/warp.h"
 
 namespace galvan {
@@ -16,7 +17,7 @@ constexpr int kWarps = 4;
 constexpr int64_t kHeads = 64;
 
 template <class T>
-__global__ void turn_rows(RopeSizes sizes, HeadRows<const T> x, HeadRows<T> y) {
+__device__ void turn_rows(RopeSizes sizes, HeadRows<const T> x, HeadRows<T> y) {
   using A = Acc<T>;
   GALVAN_SHARED(A[32], cosines);
   GALVAN_SHARED(A[32], sines);
@@ -56,7 +57,8 @@ template <class T>
 void rope(Cuda on, const RopeSizes& sizes, HeadRows<const T> x, HeadRows<T> y) {
   if (sizes.B * sizes.H * sizes.T * sizes.D == 0) return;
   const dim3 grid(static_cast<unsigned>(sizes.T), blocks_for(sizes.B * sizes.H, kHeads));
-  launch<turn_rows<T>>(grid, kWarps * 32, 0, on.stream, sizes, x, y);
+  launch_body<turn_rows<T>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(grid, kWarps * 32, 0,
+                                                                                      on.stream, sizes, x, y);
 }
 
 #define GALVAN_ROPE(T) template void rope(Cuda, const RopeSizes&, HeadRows<const T>, HeadRows<T>);

@@ -62,13 +62,12 @@ Evaluation Evaluator::run() {
   correct_.zero_();
   batch_.host()[0] = 0;
   batch_.to_device();
-  for (int64_t i = 0; i < whole_; ++i) {
-    replay_.run([&] {
-      reader_->read(batch_.data(), 0);
-      add_batch(reader_->inputs(), reader_->targets());
-      dispatch<"index">(reader_->inputs(), [&]<class>(auto on) { count_up(on, batch_.data()); });
-    });
-  }
+  const auto next_batch = [&] {
+    reader_->read(batch_.data(), 0);
+    add_batch(reader_->inputs(), reader_->targets());
+    dispatch<"index">(reader_->inputs(), [&]<class>(auto on) { count_up(on, batch_.data()); });
+  };
+  replay_.run(next_batch, whole_);
   const auto [most_rows, most_length] = batches_.shape(0);
   std::vector<int32_t> x(static_cast<size_t>(most_rows * most_length)), y(x.size());
   for (int64_t i = whole_; i < batches_.batches(); ++i) {

@@ -1,8 +1,11 @@
 #include "models/replicas.h"
 
+#include <list>
+#include <thread>
 #include <utility>
 
 #include "core/parallel.h"
+#include "core/replay.h"
 
 namespace galvan {
 
@@ -33,7 +36,50 @@ bool Replicas::take_turn(const std::function<void()>& watch, bool spread) {
   return true;
 }
 
+// A thread for each; those that have ended are joined when the next begins, or all have.
+void Replicas::run_on_card(const std::function<void()>& watch) {
+  ReplayGroup group(device_, places_);
+  struct Worker {
+    std::thread thread;
+    bool has_ended = false;
+  };
+  std::list<Worker> workers;
+  const auto train = [&](std::function<bool()> step, Worker& worker) {
+    {
+      const ReplayGroup::Member member(group);
+      for (bool more = true; more;) {
+        {
+          const std::lock_guard lock(mutex_);
+          watch();
+        }
+        changed_.notify_all();  // there may be more waiting
+        more = step();
+      }
+      step = nullptr;  // what it holds of the card goes while its memory is in use
+    }
+    const std::lock_guard lock(mutex_);
+    worker.has_ended = true;
+    --under_way_;
+    changed_.notify_all();
+  };
+  std::unique_lock lock(mutex_);
+  while (!waiting_.empty() || under_way_ > 0) {
+    workers.remove_if([](Worker& worker) {
+      if (worker.has_ended) worker.thread.join();
+      return worker.has_ended;
+    });
+    for (; !waiting_.empty(); waiting_.pop_front(), ++under_way_) {
+      Worker& worker = workers.emplace_back();
+      worker.thread = std::thread(train, std::move(waiting_.front()), std::ref(worker));
+    }
+    changed_.wait(lock);
+  }
+  lock.unlock();
+  for (Worker& worker : workers) worker.thread.join();
+}
+
 void Replicas::run(const std::function<void()>& watch) {
+  if (!device_.is_cpu()) return run_on_card(watch);
   for (bool more = true; more; more = !waiting_.empty()) {
     regrouping_ = false;
     const bool spread = is_spread();

@@ -5,12 +5,16 @@
 //     replicas.add([=] { return !trainer->advance(stop); });
 //   replicas.run();
 //
+// On a card each has a thread of its own, and their steps are replayed as one graph of launches for all replicas
+// (ReplayGroup, core/replay.h): "bits" are then those of matrix products in batches, which may be computed in another order
+// than single ones. Only replicas of equal sizes go together, others one after another.
+//
 // On the CPU a step of one replica is the work of one thread, within which nothing is cut further: no thread waits for
 // another between two ops, nor at the end of a step. Since results do not depend on the number of threads, each
-// replica's bits are those of training alone; replicas need not be alike. On a card they take turns on its one stream,
-// each with its own kernels.
+// replica's bits are those of training alone; replicas need not be alike.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -22,7 +26,8 @@ namespace galvan {
 
 class Replicas {
  public:
-  explicit Replicas(Device device) : device_(device) {}
+  // On a card there is room for `places` at a time whose matrix products are one (core/replica_memory.h).
+  explicit Replicas(Device device, int64_t places = 32) : device_(device), places_(places) {}
   Replicas(const Replicas&) = delete;
   Replicas& operator=(const Replicas&) = delete;
 
@@ -35,14 +40,17 @@ class Replicas {
   void run(const std::function<void()>& watch = [] {});
 
  private:
+  void run_on_card(const std::function<void()>& watch);
   bool is_spread() const;
   bool take_turn(const std::function<void()>& watch, bool spread);
 
   Device device_;
+  int64_t places_;
   std::mutex mutex_;  // of what follows, and held while `watch` runs
   std::deque<std::function<bool()>> waiting_;
   int64_t under_way_ = 0;    // those that a thread is at
   bool regrouping_ = false;  // threads are to end what they are at
+  std::condition_variable changed_;
 };
 
 }  // namespace galvan

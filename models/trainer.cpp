@@ -134,7 +134,7 @@ void Trainer::enqueue_step() {
 std::vector<StepReport> Trainer::train_steps(int64_t count) {
   check(step_ + count <= options_.steps, "train: the run has ", options_.steps, " steps");
   const auto start = Clock::now();
-  for (int64_t i = 0; i < count; ++i) step_replay_.run([&] { enqueue_step(); });
+  step_replay_.run([&] { enqueue_step(); }, count);
   const int64_t begin = step_, end = inputs_.optimizer.control().step;  // waits
   const std::vector<StepRecord> records = inputs_.optimizer.records(begin, std::min(end + 1, begin + count));
   step_seconds_ = seconds_since(start) / static_cast<double>(count);

@@ -11,6 +11,7 @@
 
 #include "cuda/runtime/check.h"
 #include "cuda/runtime/matmul.h"
+#include "cuda/runtime/recorder.h"
 #include "cuda/runtime/staging.h"
 #include "cuda/runtime/stream.h"
 
@@ -117,6 +118,7 @@ CUstream_st* stream(Device device) { return open_card(device).stream; }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes) {
   if (bytes == 0) return;
+  check(!Recorder::current(), "cuda: a copy between host and card cannot be recorded");
   OpenCard& card = open_card(to_device.is_cpu() ? from_device : to_device);
   const std::lock_guard lock(card.copying);
   if (!card.staging) card.staging.emplace();
@@ -160,7 +162,9 @@ std::string short_name(const char* kernel) {
   std::string name = status == 0 ? demangled.get() : kernel;
   for (const std::string_view noise : {"void ", "galvan::", "(anonymous namespace)::"})
     for (size_t at; (at = name.find(noise)) != name.npos;) name.erase(at, noise.size());
-  return name.substr(0, name.find_first_of("<("));
+  for (const std::string_view wrapper : {"of_one<", "of_replicas<"})  // of a body (cuda/replicas.h)
+    if (name.starts_with(wrapper)) name.erase(0, name.find_first_not_of("&(", wrapper.size()));
+  return name.substr(0, name.find_first_of("<(,"));
 }
 
 std::string name_of(cudaGraphNode_t node) {
@@ -190,7 +194,27 @@ std::vector<std::string> Graph::operations() const {
   return names;
 }
 
-Graph record(Device device, const std::function<void()>& body) {
+class Recording {
+ public:
+  RecordedStep operations;
+};
+
+std::shared_ptr<const Recording> record(const std::function<void()>& body) {
+  const auto recording = std::make_shared<Recording>();
+  const Recorder recorder(recording->operations);
+  body();
+  return recording;
+}
+
+bool match(const Recording& a, const Recording& b) { return galvan::match(a.operations, b.operations); }
+
+Graph join(Device device, const std::vector<std::shared_ptr<const Recording>>& recordings) {
+  std::vector<const RecordedStep*> steps;
+  for (const auto& recording : recordings) steps.push_back(&recording->operations);
+  return capture(device, [&] { enqueue(steps, open_card(device).stream); });
+}
+
+Graph capture(Device device, const std::function<void()>& body) {
   auto parts = std::make_unique<Graph::Parts>();
   parts->stream = open_card(device).stream;
   GALVAN_CUDA_CALL(cudaStreamBeginCapture(parts->stream, cudaStreamCaptureModeThreadLocal));

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "core/check.h"
+#include "cuda/runtime/recorder.h"
 #include "cuda/runtime/workspace.h"
 
 namespace galvan {
@@ -34,6 +35,7 @@ struct Kind {
   Epilogue epilogue = Epilogue::none;
   bool sums = false;
   int64_t batch = 1, batch_stride_a = 0, batch_stride_b = 0, batch_stride_c = 0;
+  int64_t batch_stride_vector = 0, batch_stride_aux = 0;
   uint32_t alignment_a = 0, alignment_b = 0, alignment_c = 0;
   uint32_t alignment_vector = 0, alignment_aux = 0;
 
@@ -72,13 +74,15 @@ Kind kind_of(const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
             .batch = g.batch,
             .batch_stride_a = several ? g.batch_stride_a : 0,
             .batch_stride_b = several ? g.batch_stride_b : 0,
-            .batch_stride_c = several ? g.batch_stride_c : 0};
+            .batch_stride_c = several ? g.batch_stride_c : 0,
+            .batch_stride_vector = several ? extra.batch_stride_vector : 0,
+            .batch_stride_aux = several ? extra.batch_stride_aux : 0};
   const auto bytes = [](int64_t elements) { return elements * static_cast<int64_t>(sizeof(T)); };
   kind.alignment_a = alignment_of(g.a, bytes(kind.batch_stride_a));
   kind.alignment_b = alignment_of(g.b, bytes(kind.batch_stride_b));
   kind.alignment_c = alignment_of(g.c, bytes(kind.batch_stride_c));
-  kind.alignment_vector = alignment_of(vector_of(g, extra), 0);
-  kind.alignment_aux = alignment_of(extra.aux, 0);
+  kind.alignment_vector = alignment_of(vector_of(g, extra), bytes(kind.batch_stride_vector));
+  kind.alignment_aux = alignment_of(extra.aux, bytes(kind.batch_stride_aux));
   return kind;
 }
 
@@ -101,7 +105,7 @@ uint32_t epilogue_of(const Kind& kind) {
 // is of a fast tanh, whose error of 5e-5 (seen on an H100) is below bfloat16's rounding, and not below float's.
 bool may_exist(const Kind& kind) {
   if (kind.epilogue == Epilogue::none) return true;
-  if (kind.dtype == DType::f64 || kind.batch > 1) return false;
+  if (kind.dtype == DType::f64 || (kind.batch > 1 && kind.batch_stride_vector == 0)) return false;
   return !has_aux(kind) || (kind.dtype == DType::bf16 && kind.n % 8 == 0);
 }
 
@@ -112,6 +116,8 @@ std::ostream& operator<<(std::ostream& out, const Kind& kind) {
   if (kind.batch > 1)
     out << " batch " << kind.batch << " strides " << kind.batch_stride_a << ' ' << kind.batch_stride_b << ' '
         << kind.batch_stride_c;
+  if (kind.batch_stride_vector != 0 || kind.batch_stride_aux != 0)
+    out << ' ' << kind.batch_stride_vector << ' ' << kind.batch_stride_aux;
   out << (kind.bias ? " bias" : "") << (kind.accumulate ? " accumulate" : "");
   if (kind.epilogue == Epilogue::gelu) out << " gelu";
   out << (kind.sums ? " sums" : "") << " aligned " << kind.alignment_a << ' ' << kind.alignment_b << ' '
@@ -207,36 +213,29 @@ class Products {
     return products;
   }
 
+  // Whether cublasLt does that.
+  template <class T>
+  bool can(cudaStream_t stream, const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
+    const std::lock_guard lock(mutex_);
+    return find_plan(kind_of(g, extra), vector_of(g, extra), extra.aux, workspace_of(stream).bytes) !=
+           nullptr;
+  }
+
   template <class T>
   bool compute(cudaStream_t stream, const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
     const std::lock_guard lock(mutex_);
     const Workspace workspace = workspace_of(stream);
     const Kind kind = kind_of(g, extra);
-    check(kind.epilogue == Epilogue::none ||
-              (kind.bias == (kind.epilogue == Epilogue::gelu) && !(kind.accumulate && has_aux(kind))),
-          "cuda: no epilogue does that: ", kind);
-    if (!may_exist(kind)) return false;
     const void* const vector = vector_of(g, extra);
-    const auto [found, is_new] = plans_.try_emplace(kind);
-    Plan& plan = found->second;
-    try {
-      if (is_new) plan = make_plan(kind, vector, extra.aux, workspace.bytes);
-    } catch (...) {
-      plans_.erase(found);
-      throw;
-    }
-    if (!plan.exists) {
-      check(kind.bias || kind.epilogue != Epilogue::none,
-            "cuda: cublasLt has no algorithm for the matrix product ", kind);
-      return false;
-    }
-    if (vector) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
-    if (extra.aux) set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, extra.aux);
+    Plan* const plan = find_plan(kind, vector, extra.aux, workspace.bytes);
+    if (!plan) return false;
+    if (vector) set(plan->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+    if (extra.aux) set(plan->operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, extra.aux);
     const Acc<T> alpha = 1, beta = g.accumulate ? 1 : 0;
     const cublasStatus_t status = cublasLtMatmul(
-        handle_.get(), plan.operation.get(), &alpha, g.b, plan.b.get(), g.a, plan.a.get(), &beta, g.c,
-        plan.c.get(), g.c, plan.c.get(), &plan.algorithm, workspace.data, workspace.bytes, stream);
-    check(status == CUBLAS_STATUS_SUCCESS, "cuda: matrix product ", kind, " by ", describe(plan.algorithm),
+        handle_.get(), plan->operation.get(), &alpha, g.b, plan->b.get(), g.a, plan->a.get(), &beta, g.c,
+        plan->c.get(), g.c, plan->c.get(), &plan->algorithm, workspace.data, workspace.bytes, stream);
+    check(status == CUBLAS_STATUS_SUCCESS, "cuda: matrix product ", kind, " by ", describe(plan->algorithm),
           ": ", cublasLtGetStatusString(status), " (", cublasLtGetStatusName(status), ")");
     return true;
   }
@@ -258,6 +257,26 @@ class Products {
     handle_.reset(made);
   }
 
+  // Null: cublasLt adds no bias to such a product, has no such extra, or not for a batch.
+  Plan* find_plan(const Kind& kind, const void* vector, void* aux, size_t workspace_bytes) {
+    check(kind.epilogue == Epilogue::none ||
+              (kind.bias == (kind.epilogue == Epilogue::gelu) && !(kind.accumulate && has_aux(kind))),
+          "cuda: no epilogue does that: ", kind);
+    if (!may_exist(kind)) return nullptr;
+    const auto [found, is_new] = plans_.try_emplace(kind);
+    Plan& plan = found->second;
+    try {
+      if (is_new) plan = make_plan(kind, vector, aux, workspace_bytes);
+    } catch (...) {
+      plans_.erase(found);
+      throw;
+    }
+    if (plan.exists) return &plan;
+    check(kind.bias || kind.epilogue != Epilogue::none || kind.batch > 1,
+          "cuda: cublasLt has no algorithm for the matrix product ", kind);
+    return nullptr;
+  }
+
   Plan make_plan(const Kind& kind, const void* vector, void* aux, size_t workspace_bytes) {
     const Types types = types_of(kind);
     Plan plan;
@@ -269,8 +288,12 @@ class Products {
     set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, transposed(kind.transpose_a));
     // Addresses tell the heuristic alignments.
     set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(kind));
-    if (vector) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+    if (vector) {
+      set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+      set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, kind.batch_stride_vector);
+    }
     if (has_aux(kind)) {
+      set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, kind.batch_stride_aux);
       set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux);
       set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, kind.n);
     }
@@ -311,6 +334,76 @@ class Products {
   std::map<Kind, Plan> plans_;
 };
 
+// From one matrix to another, in elements.
+template <class T>
+int64_t distance(const T* from, const T* to) {
+  return (reinterpret_cast<intptr_t>(to) - reinterpret_cast<intptr_t>(from)) / intptr_t{sizeof(T)};
+}
+
+template <class T>
+class RecordedProduct final : public RecordedOperation {
+ public:
+  RecordedProduct(const Gemm<T, T>& product, const MatmulExtra<T>& extra)
+      : product_(product), extra_(extra) {}
+
+  bool matches(const RecordedOperation& other) const override {
+    const auto* same = dynamic_cast<const RecordedProduct*>(&other);
+    return same && kind_anywhere() == same->kind_anywhere();
+  }
+
+  void enqueue(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const override {
+    const auto at = [&](size_t i) -> const RecordedProduct& {
+      return *static_cast<const RecordedProduct*>(replicas[i]);
+    };
+    for (size_t begin = 0, end = 1; begin < replicas.size(); begin = end++) {
+      Steps steps;  // between replicas at equal distances
+      if (product_.batch == 1 && end < replicas.size()) {
+        steps = at(begin).steps_to(at(end));
+        while (end < replicas.size() && at(end - 1).steps_to(at(end)) == steps) ++end;
+      }
+      if (at(begin).multiply(static_cast<int64_t>(end - begin), steps, stream)) continue;
+      for (size_t i = begin; i < end; ++i) at(i).multiply(1, {}, stream);  // cublasLt has no such batch
+    }
+  }
+
+ private:
+  struct Steps {
+    int64_t a = 0, b = 0, c = 0, vector = 0, aux = 0;
+    bool operator==(const Steps&) const = default;
+  };
+
+  Kind kind_anywhere() const {
+    Kind kind = kind_of(product_, extra_);
+    kind.alignment_a = kind.alignment_b = kind.alignment_c = kind.alignment_vector = kind.alignment_aux = 0;
+    return kind;
+  }
+
+  Steps steps_to(const RecordedProduct& next) const {
+    return {.a = distance(product_.a, next.product_.a),
+            .b = distance(product_.b, next.product_.b),
+            .c = distance(product_.c, next.product_.c),
+            .vector = distance(static_cast<const T*>(vector_of(product_, extra_)),
+                               static_cast<const T*>(vector_of(next.product_, next.extra_))),
+            .aux = distance(extra_.aux, next.extra_.aux)};
+  }
+
+  bool multiply(int64_t replicas, const Steps& steps, cudaStream_t stream) const {
+    if (replicas == 1) return Products::instance().compute(stream, product_, extra_);
+    Gemm<T, T> product = product_;
+    product.batch = replicas;
+    product.batch_stride_a = steps.a;
+    product.batch_stride_b = steps.b;
+    product.batch_stride_c = steps.c;
+    MatmulExtra<T> extra = extra_;
+    extra.batch_stride_vector = steps.vector;
+    extra.batch_stride_aux = steps.aux;
+    return Products::instance().compute(stream, product, extra);
+  }
+
+  Gemm<T, T> product_;
+  MatmulExtra<T> extra_;
+};
+
 }  // namespace
 
 void set_tf32(bool on) { use_tf32 = on; }
@@ -318,7 +411,12 @@ bool tf32() { return use_tf32; }
 
 template <class T>
 bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product, const MatmulExtra<T>& extra) {
-  return Products::instance().compute(stream, product, extra);
+  Products& products = Products::instance();
+  RecordedStep* const step = Recorder::current();
+  if (!step) return products.compute(stream, product, extra);
+  if (!products.can(stream, product, extra)) return false;
+  step->push_back(std::make_unique<RecordedProduct<T>>(product, extra));
+  return true;
 }
 template bool cublas_matmul(cudaStream_t, const Gemm<float, float>&, const MatmulExtra<float>&);
 template bool cublas_matmul(cudaStream_t, const Gemm<double, double>&, const MatmulExtra<double>&);

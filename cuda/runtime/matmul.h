@@ -17,7 +17,8 @@ namespace galvan {
 void set_tf32(bool on);
 bool tf32();
 
-// What cublasLt does besides ("epilogues"), at most one of them, in a product of no batch. Its GELU is the tanh form. It
+// What cublasLt does besides ("epilogues"), at most one of them, in a product of no batch but of
+// replicas. Its GELU is the tanh form. It
 // has GELU's derivative too, but on an H100 as a kernel of its own, slower than ours.
 enum class Epilogue {
   none,
@@ -29,8 +30,13 @@ struct MatmulExtra {
   Epilogue epilogue = Epilogue::none;
   T* aux = nullptr;  // [m, n], dense
   T* sums = nullptr;
+  // Of products in a batch that are replicas', from one to the next: of the bias or the sums, and of aux.
+  int64_t batch_stride_vector = 0, batch_stride_aux = 0;
 };
 
+// Recorded, and then put there for several replicas (cuda/runtime/recorder.h), it is one product of a batch where the
+// replicas' matrices lie at equal distances (core/replica_memory.h).
+//
 // Puts C = op(A) op(B) [+ C] [+ bias] on the stream, for float, double and bfloat16 (summed in float); m, n, k and
 // batch are positive. False, with nothing done: cublasLt does not add a bias to such a product, or has no such extra.
 template <class T>

@@ -4,9 +4,12 @@
 #include <mutex>
 
 #include "cuda/runtime/check.h"
+#include "cuda/runtime/recorder.h"
 
 namespace galvan {
 namespace {
+
+constexpr size_t kCounterBytes = kReplicasPerLaunch * sizeof(unsigned);
 
 struct Workspaces {
   std::mutex mutex;
@@ -15,7 +18,7 @@ struct Workspaces {
   ~Workspaces() {
     for (const auto& [stream, workspace] : of_stream) {
       cudaFree(workspace.data);
-      cudaFree(workspace.counter);
+      cudaFree(workspace.counters);
     }
   }
 };
@@ -48,8 +51,8 @@ Workspace workspace_of(cudaStream_t stream) {
         "the work once before");
   Workspace made{nullptr, workspace_bytes(), nullptr};
   GALVAN_CUDA_CALL(cudaMalloc(&made.data, made.bytes));
-  GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&made.counter), sizeof *made.counter));
-  GALVAN_CUDA_CALL(cudaMemsetAsync(made.counter, 0, sizeof *made.counter, stream));
+  GALVAN_CUDA_CALL(cudaMalloc(reinterpret_cast<void**>(&made.counters), kCounterBytes));
+  GALVAN_CUDA_CALL(cudaMemsetAsync(made.counters, 0, kCounterBytes, stream));
   all.of_stream[stream] = made;
   return made;
 }
@@ -60,7 +63,7 @@ void release_workspace(cudaStream_t stream) {
   const auto found = all.of_stream.find(stream);
   if (found == all.of_stream.end()) return;
   cudaFree(found->second.data);  // waits for what uses it
-  cudaFree(found->second.counter);
+  cudaFree(found->second.counters);
   all.of_stream.erase(found);
 }
 

@@ -11,7 +11,7 @@ namespace galvan {
 struct Workspace {
   void* data;  // for matrix products
   size_t bytes;
-  unsigned* counter;  // 0 between launches: for comes_last (cuda/last_block.h)
+  unsigned* counters;  // kReplicasPerLaunch, 0 between launches: for comes_last (cuda/last_block.h)
 };
 
 // Throws Error where the stream has none yet and is being captured: memory cannot be allocated then.

@@ -30,6 +30,7 @@ struct cublasLtMatmulDescOpaque_t {
   void* vector = nullptr;  // bias, or its gradient
   void* aux = nullptr;
   int64_t aux_leading = 0;
+  int64_t vector_stride = 0, aux_stride = 0;  // of a batch
 };
 struct cublasLtMatmulPreferenceOpaque_t {
   uint64_t workspace_bytes = 0;
@@ -98,7 +99,9 @@ cublasStatus_t examine(const cublasLtMatmulDescOpaque_t& operation, const cublas
       operation.scale != (is_double ? CUDA_R_64F : CUDA_R_32F) ||
       (operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && d.type != CUDA_R_32F) ||
       (is_double && epilogue != CUBLASLT_EPILOGUE_DEFAULT) ||
-      ((d.batch > 1 || d.columns == 1) && (has_aux(epilogue) || has_sums(epilogue))))
+      (d.columns == 1 && (has_aux(epilogue) || has_sums(epilogue))) ||
+      (d.batch > 1 && ((has_aux(epilogue) && operation.aux_stride == 0) ||
+                       (has_sums(epilogue) && operation.vector_stride == 0))))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -143,11 +146,12 @@ struct Extra {
   T* vector;
   T* aux;
   int64_t aux_leading;
+  int64_t vector_stride, aux_stride;
 };
 
 // The product in the type that it is summed in, then the epilogue, rounded once.
 template <class T>
-void multiply_with_aux(const galvan::Gemm<T, T>& g, const Extra<T>& extra) {
+void multiply_with_aux(const galvan::Gemm<T, T>& g, const Extra<T>& extra, T* aux) {
   using A = galvan::Acc<T>;
   std::vector<A> wide(static_cast<size_t>(g.m * g.n));
   galvan::gemm(galvan::Gemm<T, A>{.m = g.m,
@@ -165,7 +169,7 @@ void multiply_with_aux(const galvan::Gemm<T, T>& g, const Extra<T>& extra) {
   for (int64_t i = 0; i < g.m; ++i) {
     for (int64_t j = 0; j < g.n; ++j) {
       const A value = wide[static_cast<size_t>(i * g.n + j)];
-      extra.aux[i * extra.aux_leading + j] = T(value);
+      aux[i * extra.aux_leading + j] = T(value);
       g.c[i * g.ldc + j] = T(galvan::GeluTanh()(value));
     }
   }
@@ -191,19 +195,29 @@ void run(Operation operation, const galvan::Gemm<T, T>& g, const Extra<T>& extra
            g.batch_stride_a);
   add_rows(reads, g.b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.ldb, g.batch,
            g.batch_stride_b);
-  if (g.bias) add_rows(reads, g.bias, 1, g.n, g.n, 1, 0);
+  if (g.bias) add_rows(reads, g.bias, 1, g.n, g.n, g.batch, extra.vector_stride);
   add_rows(writes, g.c, g.m, g.n, g.ldc, g.batch, g.batch_stride_c);
   if (g.accumulate) reads.insert(reads.end(), writes.begin(), writes.end());
   if (workspace_bytes > 0) writes.push_back({workspace, workspace_bytes, 1, 0});
-  if (has_aux(extra.epilogue)) add_rows(writes, extra.aux, g.m, g.n, extra.aux_leading, 1, 0);
-  if (has_sums(extra.epilogue)) add_rows(writes, extra.vector, 1, g.m, g.m, 1, 0);
+  if (has_aux(extra.epilogue))
+    add_rows(writes, extra.aux, g.m, g.n, extra.aux_leading, g.batch, extra.aux_stride);
+  if (has_sums(extra.epilogue)) add_rows(writes, extra.vector, 1, g.m, g.m, g.batch, extra.vector_stride);
   galvan::sim::call_library(operation, reads, writes);
-  if (has_aux(extra.epilogue)) {
-    if constexpr (!std::is_same_v<T, double>) multiply_with_aux(g, extra);  // doubles have none
-  } else {
-    galvan::gemm(g);
+  for (int64_t i = 0; i < g.batch; ++i) {
+    galvan::Gemm<T, T> one = g;
+    one.batch = 1;
+    one.a += i * g.batch_stride_a;
+    one.b += i * g.batch_stride_b;
+    one.c += i * g.batch_stride_c;
+    if (one.bias) one.bias += i * extra.vector_stride;
+    if (has_aux(extra.epilogue)) {
+      if constexpr (!std::is_same_v<T, double>)  // doubles have none
+        multiply_with_aux(one, extra, extra.aux + i * extra.aux_stride);
+    } else {
+      galvan::gemm(one);
+    }
+    if (has_sums(extra.epilogue)) sum_rows(one, extra.vector + i * extra.vector_stride);
   }
-  if (has_sums(extra.epilogue)) sum_rows(g, extra.vector);
   if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
 }
 
@@ -292,6 +306,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t operation,
       return read(operation->aux, value, bytes);
     case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
       return read(operation->aux_leading, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE:
+      return read(operation->vector_stride, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE:
+      return read(operation->aux_stride, value, bytes);
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -398,10 +416,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
       !is_aligned(operation->aux, algorithm.alignment_aux) || workspace_bytes < algorithm.workspace_bytes)
     return CUBLAS_STATUS_INVALID_VALUE;
   const auto start = [&]<class T>(T) {
-    return enqueue(product_of<T>(*operation, a, *a_layout, b, *b_layout, d, *d_layout, scale(beta) == 1),
-                   Extra<T>{operation->epilogue, static_cast<T*>(operation->vector),
-                            static_cast<T*>(operation->aux), operation->aux_leading},
-                   workspace, algorithm.workspace_bytes, stream);
+    return enqueue(
+        product_of<T>(*operation, a, *a_layout, b, *b_layout, d, *d_layout, scale(beta) == 1),
+        Extra<T>{operation->epilogue, static_cast<T*>(operation->vector), static_cast<T*>(operation->aux),
+                 operation->aux_leading, operation->vector_stride, operation->aux_stride},
+        workspace, algorithm.workspace_bytes, stream);
   };
   if (d_layout->type == CUDA_R_64F) return start(double{});
   if (d_layout->type == CUDA_R_32F) return start(float{});

@@ -23,6 +23,7 @@ asm("memcpy = galvan_sim_memcpy\n memmove = galvan_sim_memmove\n memset = galvan
 #define __forceinline__ inline __attribute__((always_inline))
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(n) alignas(n)
 
 // Of the thread that has its turn.

@@ -13,9 +13,18 @@ std::string short_kernel_name(std::string_view pretty_function) {
   const size_t begin = pretty_function.find(before) + before.size();
   const size_t end = std::min(pretty_function.find("; ", begin), pretty_function.rfind(']'));
   std::string name(pretty_function.substr(begin, end - begin));
-  if (name.starts_with('&')) name.erase(0, 1);
   for (const std::string_view noise : {"galvan::", "{anonymous}::", "<unnamed>::", "(anonymous namespace)::"})
     for (size_t at; (at = name.find(noise)) != name.npos;) name.erase(at, noise.size());
+  // A body's name (cuda/replicas.h) is its kernel's first argument: up to the comma behind the body's own arguments.
+  for (const std::string_view wrapper : {"of_one<", "of_replicas<"})
+    if (const size_t at = name.find(wrapper); at <= 1) {
+      int depth = 0;
+      size_t last = at + wrapper.size();
+      for (; last < name.size() && (depth > 0 || name[last] != ','); ++last)
+        depth += name[last] == '<' ? 1 : name[last] == '>' ? -1 : 0;
+      name = name.substr(at + wrapper.size(), last - at - wrapper.size());
+    }
+  if (name.starts_with('&')) name.erase(0, 1);
   return name;
 }
 

@@ -21,6 +21,7 @@ struct TrainingKind {
   double dropout = 0.1;
   double max_lr = 0.3;
   int64_t batch_size = 4, accumulate = 2;
+  uint64_t model_seed = 1, seed = 5;
 };
 
 // SGD under a cyclic schedule, or AdamW, of a model whose token streams have something to learn.
@@ -29,7 +30,7 @@ struct TrainingRun {
       : folder(path),
         tokens(text(), kTrainingVocab),
         tokenizer(CharacterTokenizer::train(alphabet())),
-        model(with_vocab(kind), {.seed = 1, .tensor = {.dtype = kind.dtype, .device = kind.device}}),
+        model(with_vocab(kind), {.seed = kind.model_seed, .tensor = {.dtype = kind.dtype, .device = kind.device}}),
         schedule(CyclicLR{.base_lr = kind.max_lr * (kind.adam ? 0.001 : 0.1),
                           .max_lr = kind.max_lr * (kind.adam ? 0.01 : 1.0),
                           .step_size_up = 3,
@@ -51,7 +52,7 @@ struct TrainingRun {
                  .clip = 0.5,
                  .eval_every = 5,
                  .save_every = 4,
-                 .seed = 5,
+                 .seed = kind.seed,
                  .replay = kind.replay},
                 {.on_step = [this](const StepReport& report) { losses.push_back(report.loss); },
                  .on_evaluation = [this](int64_t, const Evaluation& e, bool) { evaluations.push_back(e); }}) {

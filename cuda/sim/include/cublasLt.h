@@ -54,7 +54,9 @@ enum cublasLtMatmulDescAttributes_t {
   CUBLASLT_MATMUL_DESC_EPILOGUE = 7,      // uint32_t
   CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,  // const void*; of a gradient void*
   CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER = 11,
-  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12,  // int64_t, elements: a multiple of 8
+  CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE = 10,          // int64_t, elements; of a gradient too
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12,            // int64_t, elements: a multiple of 8
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE = 13,  // int64_t, elements
 };
 // Vectors and the auxiliary matrix, of D's size, are in D's type.
 enum cublasLtEpilogue_t {

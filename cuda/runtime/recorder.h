@@ -1,0 +1,58 @@
+// What would be put on the stream, kept as a list instead: so that one training step of each of several replicas can be
+// put there together, operation by operation, each one launch for all of them (cuda/replicas.h, core/replay.h).
+//
+//   RecordedStep step;
+//   {
+//     const Recorder recorder(step);
+//     forward(); backward(); update();   // nothing of it runs
+//   }
+//   enqueue({{&step}}, stream);          // all of it is on the stream
+//
+// launch() and cublas_matmul() know of it. Nothing else may be asked of the card meanwhile.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace galvan {
+
+// Replicas that one launch has room for; of more, it takes several.
+inline constexpr int kReplicasPerLaunch = 32;
+
+// A launch or a matrix product.
+class RecordedOperation {
+ public:
+  virtual ~RecordedOperation() = default;
+  // Whether it differs from `other` in addresses and other numbers alone, not in what is launched.
+  virtual bool matches(const RecordedOperation& other) const = 0;
+  // Puts the operation on the stream for several replicas; all match this one, the first of them.
+  virtual void enqueue(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const = 0;
+};
+
+using RecordedStep = std::vector<std::unique_ptr<RecordedOperation>>;
+
+// Whether the steps consist of operations that match, one by one.
+bool match(const RecordedStep& a, const RecordedStep& b);
+
+// Puts steps that match on the stream together.
+void enqueue(std::span<const RecordedStep* const> replicas, cudaStream_t stream);
+
+// While one lives, what the thread would put on the stream is added to the step.
+class Recorder {
+ public:
+  explicit Recorder(RecordedStep& step);
+  ~Recorder();
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  // The step that the thread records; null: none.
+  static RecordedStep* current();
+
+ private:
+  RecordedStep* before_;
+};
+
+}  // namespace galvan

@@ -1,0 +1,197 @@
+// Models that are trained together on a card: one launch for all of them, and each goes as it goes alone.
+#include "models/replicas.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <deque>
+#include <map>
+#include <thread>
+
+#include "core/autograd.h"
+#include "core/kernels.h"
+#include "core/replay.h"
+#include "tests/models/small_run.h"
+#include "training_run.h"
+
+using namespace galvan;
+
+namespace {
+
+const std::atomic<bool> kGoOn = false;
+
+// Runs that differ in every number that a launch may be given, and not in their launches.
+TrainingKind kind_of(int i, DType dtype) {
+  return {.dtype = dtype,
+          .adam = dtype == DType::bf16,
+          .dropout = 0.1 + 0.1 * i,
+          .max_lr = 0.1 * (i + 1),
+          .model_seed = static_cast<uint64_t>(i + 1),
+          .seed = static_cast<uint64_t>(i + 3)};
+}
+
+void check_equal(const TrainingRun& a, const TrainingRun& b) {
+  CHECK(values_of(a.model.parameters()) == values_of(b.model.parameters()));
+  CHECK(a.losses == b.losses);
+  REQUIRE(a.evaluations.size() == b.evaluations.size());
+  for (size_t i = 0; i < a.evaluations.size(); ++i) CHECK(a.evaluations[i].loss == b.evaluations[i].loss);
+}
+
+std::vector<std::string> train_together(std::deque<TrainingRun>& runs, int64_t places) {
+  std::vector<std::string> errors(runs.size());
+  Replicas replicas(kCuda, places);
+  for (size_t i = 0; i < runs.size(); ++i) {
+    runs[i].trainer.begin(runs[i].folder);
+    replicas.add([&run = runs[i], &error = errors[i]] {
+      try {
+        return !run.trainer.advance(kGoOn);
+      } catch (const Error& what) {
+        error = what.what();
+        return false;
+      }
+    });
+  }
+  replicas.run();
+  return errors;
+}
+
+// Each member's models and optimizer, made by it, and so many steps.
+std::vector<std::string> operations_of_step(const TemporaryDirectory& directory, int members,
+                                            int64_t places) {
+  ReplayGroup group(kCuda, places);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < members; ++i)
+    threads.emplace_back([&, i] {
+      const ReplayGroup::Member member(group);
+      TrainingKind kind = kind_of(i, DType::bf16);
+      kind.accumulate = 1;
+      TrainingRun run(directory.path() / std::to_string(i), kind, 4);
+      for (int step = 0; step < 4; ++step) run.trainer.train_step();
+    });
+  for (std::thread& thread : threads) thread.join();
+  return group.operations();
+}
+
+// How often each comes: "3 drop, 24 cublasLt".
+std::string counts_of(const std::vector<std::string>& operations) {
+  std::map<std::string, int> counts;
+  for (const std::string& name : operations) ++counts[name];
+  std::string text;
+  for (const auto& [name, count] : counts)
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + name;
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a step of several replicas has the launches of one") {
+  TemporaryDirectory directory;
+  const std::vector<std::string> one = operations_of_step(directory, 1, 4);
+  CHECK(one.size() > 40);
+  CHECK(counts_of(operations_of_step(directory, 3, 4)) == counts_of(one));
+  CHECK(operations_of_step(directory, 4, 4) == one);
+  // Without places the products of each are by themselves.
+  const auto products = std::count(one.begin(), one.end(), "cublasLt");
+  CHECK(operations_of_step(directory, 3, 1).size() > one.size());
+  CHECK(static_cast<std::ptrdiff_t>(operations_of_step(directory, 3, 1).size()) <=
+        static_cast<std::ptrdiff_t>(one.size()) + 2 * products);
+}
+
+TEST_CASE("replicas on a card go as each goes alone there") {
+  TemporaryDirectory directory;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const std::string type = name(dtype);
+    CAPTURE(type);
+    std::deque<TrainingRun> alone, together;
+    for (int i = 0; i < 4; ++i) {
+      // The third takes more steps, and the last is of another size.
+      const auto add = [&](std::deque<TrainingRun>& to, const std::string& folder) {
+        TrainingKind kind = kind_of(i, dtype);
+        if (i == 3) kind.batch_size = 3;
+        to.emplace_back(directory.path() / (folder + type + std::to_string(i)), kind, i == 2 ? 9 : 6);
+      };
+      add(alone, "alone");
+      add(together, "together");
+      CHECK(alone.back().go() == Ending::finished);
+    }
+    for (const std::string& error : train_together(together, 2)) CHECK(error.empty());
+    for (size_t i = 0; i < together.size(); ++i) {
+      CAPTURE(i);
+      check_equal(together[i], alone[i]);
+    }
+  }
+}
+
+TEST_CASE("a replica on a card that diverges leaves the others alone") {
+  TemporaryDirectory directory;
+  std::deque<TrainingRun> together;
+  for (int i = 0; i < 3; ++i) {
+    TrainingKind kind = kind_of(i, DType::f32);
+    if (i == 1) kind.max_lr = 1e30;
+    together.emplace_back(directory.path() / std::to_string(i), kind, 6);
+  }
+  const std::vector<std::string> errors = train_together(together, 3);
+  CHECK(errors[0].empty());
+  CHECK(errors[1].find("the loss is") != std::string::npos);
+  CHECK(errors[2].empty());
+  for (const int i : {0, 2}) {
+    TrainingRun alone(directory.path() / ("alone" + std::to_string(i)), kind_of(i, DType::f32), 6);
+    alone.go();
+    check_equal(together[static_cast<size_t>(i)], alone);
+  }
+}
+
+TEST_CASE("members of a group come and go, fail, and replay different things a different number of times") {
+  ReplayGroup group(kCuda, 2);
+  std::vector<double> sums(5);
+  std::vector<std::string> errors(5);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < sums.size(); ++i)
+    threads.emplace_back([&, i] {
+      const ReplayGroup::Member member(group);
+      const NoGrad guard;
+      const int64_t n = i == 3 ? 40 : 65;
+      const Tensor x = Tensor::full({n}, static_cast<double>(i), {.device = kCuda});
+      Replay twice(kCuda), other(kCuda);
+      int calls = 0;
+      const auto add_one = [&] {
+        if (i == 4 && ++calls == 2) fail("the body fails");
+        x.copy_(x + 1.0);
+      };
+      try {
+        for (int round = 0; round < 3; ++round) {
+          twice.run(add_one, 1 + static_cast<int64_t>(i));
+          other.run([&] { x.copy_(x * 2.0); });
+        }
+      } catch (const Error& error) {
+        errors[i] = error.what();
+      }
+      sums[i] = max(x).item();
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (size_t i = 0; i < 4; ++i) {
+    CAPTURE(i);
+    CHECK(errors[i].empty());
+    double want = static_cast<double>(i);
+    for (int round = 0; round < 3; ++round) want = (want + 1 + static_cast<double>(i)) * 2;
+    CHECK(sums[i] == want);
+  }
+  CHECK(errors[4] == "the body fails");
+  CHECK(sums[4] == 5);
+}
+
+TEST_CASE("what is recorded by itself may go on in a group, and the other way round") {
+  const NoGrad guard;
+  const Tensor x = Tensor::zeros({10}, {.device = kCuda});
+  Replay replay(kCuda);
+  const auto add_one = [&] { x.copy_(x + 1.0); };
+  replay.run(add_one, 3);
+  std::thread([&] {
+    ReplayGroup group(kCuda, 1);
+    const ReplayGroup::Member member(group);
+    const NoGrad here;
+    replay.run(add_one, 3);
+  }).join();
+  replay.run(add_one, 3);
+  CHECK(max(x).item() == 9.0);
+}
