@@ -359,7 +359,7 @@ class RecordedProduct final : public RecordedOperation {
       Steps steps;  // between replicas at equal distances
       if (product_.batch == 1 && end < replicas.size()) {
         steps = at(begin).steps_to(at(end));
-        while (end < replicas.size() && at(end - 1).steps_to(at(end)) == steps) ++end;
+        while (steps.are_forward() && end < replicas.size() && at(end - 1).steps_to(at(end)) == steps) ++end;
       }
       if (at(begin).multiply(static_cast<int64_t>(end - begin), steps, stream)) continue;
       for (size_t i = begin; i < end; ++i) at(i).multiply(1, {}, stream);  // cublasLt has no such batch
@@ -370,6 +370,7 @@ class RecordedProduct final : public RecordedOperation {
   struct Steps {
     int64_t a = 0, b = 0, c = 0, vector = 0, aux = 0;
     bool operator==(const Steps&) const = default;
+    bool are_forward() const { return std::min({a, b, c, vector, aux}) >= 0 && c > 0; }
   };
 
   Kind kind_anywhere() const {
