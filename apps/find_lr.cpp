@@ -111,14 +111,13 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
                 .stop_above = stop_above_};
     sweep_values(options_);  // complains before anything has run
     tests_.push_back(test("learning rate", options_, [&](double value) {
-      RangeStep step{.lr = value};
-      if (s_.schedule.cycle_momentum) step.momentum = s_.schedule.max_momentum.value_or(0.9);
+      RangeStep step{.lr = value};  // and the momentum that a cycle has where its rate is highest
+      if (s_.schedule.cycle_momentum) step.momentum = s_.schedule.base_momentum.value_or(0.8);
       return step;
     }));
     save_curves();
     // Adam's steps are as long whatever the gradient, and a sweep's loss stays low far past the rate that is best.
-    constexpr double kMarginSgd = 4, kMarginAdam = 40;
-    const LrRange range = suggest_lr_range(tests_[0].found, is_sgd() ? kMarginSgd : kMarginAdam);
+    const LrRange range = suggest_lr_range(tests_[0].found, is_sgd() ? LrCeiling::ragged : LrCeiling::slows);
     s_.schedule.base_lr = range.base_lr;
     s_.schedule.max_lr = range.max_lr;
     if (momentum_test_) test_momentum();

@@ -13,7 +13,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::vector<std::pair<const char*, std::optional<double>>> listed(const RangeFindings& f) {
-  return {{"starts", f.starts}, {"steepest", f.steepest}, {"lowest", f.lowest}, {"ragged", f.ragged}};
+  return {{"starts", f.starts},
+          {"steepest", f.steepest},
+          {"slows", f.slows},
+          {"lowest", f.lowest},
+          {"ragged", f.ragged}};
 }
 
 Json or_null(std::optional<double> value) { return value ? Json(*value) : Json(); }
@@ -50,8 +54,8 @@ std::string findings_text(const RangeTest& test) {
   };
   const RangeFindings& f = test.found;
   return concat("Over the ", test.name, ", learning\n", line("starts         ", f.starts),
-                line("is steepest    ", f.steepest), line("loss is lowest ", f.lowest),
-                line("turns ragged   ", f.ragged));
+                line("is steepest    ", f.steepest), line("slows          ", f.slows),
+                line("loss is lowest ", f.lowest), line("turns ragged   ", f.ragged));
 }
 
 Json to_json(const RangeTest& test) {

@@ -110,6 +110,10 @@ RangeFindings analyse(const RangeBand& band) {
   if (!(fall > 0 && fall >= kLeastFall * std::abs(first))) return found;
   found.lowest = band.values[lowest];
 
+  size_t slow = 0;
+  while (loss[slow] > loss[lowest] + kPart * fall) ++slow;
+  found.slows = band.values[slow];
+
   size_t start = lowest;
   while (start > 0 && loss[start - 1] <= first - kPart * fall) --start;
   found.starts = band.values[start];
@@ -131,8 +135,9 @@ RangeFindings analyse(const RangeBand& band) {
   return found;
 }
 
-LrRange suggest_lr_range(const RangeFindings& found, double margin) {
-  const double max_lr = last_good(found) / margin;
+LrRange suggest_lr_range(const RangeFindings& found, LrCeiling ceiling) {
+  const double last = last_good(found);
+  const double max_lr = ceiling == LrCeiling::slows ? *found.slows : last;
   return {.base_lr = std::min(*found.starts, max_lr / 10), .max_lr = max_lr};
 }
 

@@ -7,7 +7,7 @@
 //   for (int seed : {1, 2, 3})
 //     curves.push_back(range_test(options, [&](double lr) { return train_one_step(seed, lr); }));
 //   const RangeBand band = combine(curves);
-//   const RangeFindings found = analyse(band);      // where learning starts, is steepest, turns ragged
+//   const RangeFindings found = analyse(band);      // where learning starts, is steepest, slows, turns ragged
 //   const LrRange range = suggest_lr_range(found);  // the feet and the tops of a cycle
 //
 // Nothing here knows what is searched: a callback takes the value and gives the loss.
@@ -58,6 +58,7 @@ RangeBand combine(const std::vector<RangeCurve>& curves);
 struct RangeFindings {
   std::optional<double> starts = {};    // from here to the lowest loss, more than a tenth of the fall is made
   std::optional<double> steepest = {};  // the loss falls fastest, a step; between the first and the lowest
+  std::optional<double> slows = {};     // the first at which nine tenths of the fall are made
   std::optional<double> lowest = {};    // the lowest loss
   // from here on the loss stays more than a tenth of the fall above its lowest, or diverges; none: the test ended before
   std::optional<double> ragged = {};
@@ -69,9 +70,14 @@ RangeFindings analyse(const RangeBand& band);
 struct LrRange {
   double base_lr = 0, max_lr = 0;
 };
-// The feet and the tops of cycles: the highest is `margin` times below where the loss turns ragged, or is lowest if it
-// never does. Throws when no learning was found.
-LrRange suggest_lr_range(const RangeFindings& findings, double margin = 4);
+// Smith's reading of the curve: the highest rate is where the loss falls no longer as it did, or turns ragged. They are
+// close together where a step's length follows the gradient, and far apart where it does not, as with Adam.
+enum class LrCeiling { ragged, slows };
+
+// The feet and the tops of cycles: the highest is where the ceiling says, `ragged` being the lowest loss if the loss never
+// turns so; the lowest is where learning starts, or a tenth of the highest if that is less. Throws when no learning was
+// found.
+LrRange suggest_lr_range(const RangeFindings& findings, LrCeiling ceiling = LrCeiling::ragged);
 
 struct MomentumRange {
   double base_momentum = 0, max_momentum = 0;

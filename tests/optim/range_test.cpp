@@ -118,18 +118,20 @@ TEST_CASE("a curve that falls and rises: every finding is where it should be") {
   const RangeFindings f = found_in({10, 10, 9.5, 9, 7, 4, 3, 2, 2.5, 4});
   CHECK(f.starts == 3);    // the fall is 8; at 3 the loss is below 9.2 for good
   CHECK(f.steepest == 4);  // from 9 to 4 over its neighbours
+  CHECK(f.slows == 7);     // 2.8 or less
   CHECK(f.lowest == 7);
   CHECK(f.ragged == 9);  // above 2.8
   const LrRange range = suggest_lr_range(f);
-  CHECK(range.max_lr == 9.0 / 4);
-  CHECK(range.base_lr == doctest::Approx(9.0 / 40));
-  CHECK(suggest_lr_range(f, 2).max_lr == 9.0 / 2);
+  CHECK(range.max_lr == 9);
+  CHECK(range.base_lr == doctest::Approx(0.9));  // a tenth, which is less than where learning starts
+  CHECK(suggest_lr_range(f, LrCeiling::slows).max_lr == 7);
 }
 
 TEST_CASE("a curve that only falls has no end of its range") {
   const RangeFindings f = found_in({10, 9, 7, 6, 5.5});
   CHECK(f.starts == 1);
   CHECK(f.steepest == 1);
+  CHECK(f.slows == 4);
   CHECK(f.lowest == 4);
   CHECK(!f.ragged);
 }
@@ -140,6 +142,7 @@ TEST_CASE("a curve that never falls teaches nothing") {
     const RangeFindings f = found_in(losses);
     CHECK(!f.starts);
     CHECK(!f.steepest);
+    CHECK(!f.slows);
     CHECK(!f.lowest);
     CHECK(!f.ragged);
     CHECK_THROWS_WITH_AS(suggest_lr_range(f), "range test: the loss does not fall anywhere; end higher",
@@ -158,7 +161,18 @@ TEST_CASE("a dip before the learning is not its start, a spike that is over not 
   const RangeFindings late = found_in({10, 8, 5, 4, 7, 3, 3});
   CHECK(!late.ragged);
   CHECK(late.lowest == 5);
-  CHECK(suggest_lr_range(late).max_lr == 5.0 / 4);
+  CHECK(suggest_lr_range(late).max_lr == 5);
+  CHECK(suggest_lr_range(late, LrCeiling::slows).max_lr == 5);
+}
+
+TEST_CASE("where the loss stays low for long, it slows long before it is lowest or turns ragged") {
+  //                                0   1  2  3  4    5    6  7    8  9
+  const RangeFindings f = found_in({10, 9, 6, 3, 2.5, 2.6, 2, 2.4, 5, 9});
+  CHECK(f.slows == 4);
+  CHECK(f.lowest == 6);
+  CHECK(f.ragged == 8);
+  CHECK(suggest_lr_range(f, LrCeiling::slows).max_lr == 4);
+  CHECK(suggest_lr_range(f).max_lr == 8);
 }
 
 TEST_CASE("noise of a tenth of the fall moves nothing far") {
@@ -181,7 +195,8 @@ TEST_CASE("noise of a tenth of the fall moves nothing far") {
   CHECK(*f.starts > 1e-3);
   CHECK(*f.starts < 0.02);
   CHECK(*f.starts < *f.steepest);
-  CHECK(*f.steepest < *f.lowest);
+  CHECK(*f.steepest < *f.slows);
+  CHECK(*f.slows <= *f.lowest);
   CHECK(*f.lowest <= 2.5);
   CHECK(*f.ragged > 2);
   CHECK(*f.ragged < 6);
