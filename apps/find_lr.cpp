@@ -1,12 +1,14 @@
 // `galvan find-lr`: learning rate, momentum and weight decay by range tests, and a schedule that trains with them.
-#include <chrono>
 #include <cstdio>
 #include <functional>
 
 #include "apps/command.h"
 #include "apps/device.h"
+#include "apps/range_progress.h"
 #include "apps/range_report.h"
+#include "apps/report/range_page.h"
 #include "apps/run_folder.h"
+#include "apps/sessions.h"
 #include "apps/terminal.h"
 #include "apps/text_format.h"
 #include "apps/train_settings.h"
@@ -20,38 +22,6 @@ namespace galvan {
 namespace {
 
 namespace fs = std::filesystem;
-
-// One line that is rewritten on a terminal, and elsewhere a line every few seconds.
-class TestProgress {
- public:
-  TestProgress(const std::string& what, int64_t steps) : what_(what), steps_(steps) {}
-
-  void on_step(int64_t step, double value, double loss) {
-    const auto now = Clock::now();
-    if (now - shown_ < std::chrono::milliseconds(terminal_ ? 100 : 5000) && step != steps_) return;
-    shown_ = now;
-    const double elapsed = std::chrono::duration<double>(now - start_).count();
-    const double left = elapsed / static_cast<double>(step) * static_cast<double>(steps_ - step);
-    std::string line = concat(what_, "  step ", step, "/", steps_, "  ", printed("at %.3g", value),
-                              printed("  loss %.4f", loss), "  ", duration(left), " left");
-    if (terminal_) line.resize(std::min(line.size(), static_cast<size_t>(terminal_columns()) - 1));
-    std::printf(terminal_ ? "\r%s\x1b[K" : "%s\n", line.c_str());
-    std::fflush(stdout);
-    is_up_ = terminal_;
-  }
-  ~TestProgress() {
-    if (is_up_) std::printf("\r\x1b[K");
-  }
-  TestProgress(const TestProgress&) = delete;
-  TestProgress& operator=(const TestProgress&) = delete;
-
- private:
-  using Clock = std::chrono::steady_clock;
-  std::string what_;
-  int64_t steps_;
-  bool terminal_ = stdout_can_redraw(), is_up_ = false;
-  Clock::time_point start_ = Clock::now(), shown_ = {};
-};
 
 class FindLrCommand : public Command {
  public:
@@ -72,7 +42,8 @@ class FindLrCommand : public Command {
 
 A range test (Smith 2015) is a short training whose learning rate rises at each step, from so low that nothing
 happens to so high that it diverges; here the median of several seeds counts. The options of the run are those
-of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json, find-lr.svg and cyclic.toml.)";
+of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json, find-lr.svg, cyclic.toml
+and report.html.)";
   }
 
   void add_options(Settings& settings) override {
@@ -110,12 +81,14 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
                 .smoothing = smoothing_,
                 .stop_above = stop_above_};
     sweep_values(options_);  // complains before anything has run
+    open_folder();
     tests_.push_back(test("learning rate", options_, [&](double value) {
       RangeStep step{.lr = value};  // and the momentum that a cycle has where its rate is highest
       if (s_.schedule.cycle_momentum) step.momentum = s_.schedule.base_momentum.value_or(0.8);
       return step;
     }));
     save_curves();
+    report();
     // Adam's steps are as long whatever the gradient, and a sweep's loss stays low far past the rate that is best.
     const LrRange range = suggest_lr_range(tests_[0].found, is_sgd() ? LrCeiling::ragged : LrCeiling::slows);
     s_.schedule.base_lr = range.base_lr;
@@ -175,6 +148,8 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
     if (!from_.empty()) s_.init = from_;
     if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
     check_writable(out_);
+    for (const char* file : {"metrics.jsonl", "study.db"})
+      check(!fs::exists(fs::path(out_) / file), "--out ", out_, " is the folder of a run or a study");
   }
 
   // Steps that are whole cycles, and what of the schedule is not looked for.
@@ -192,6 +167,27 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
     if (momentum == 0) {
       if (momentum_test_) throw UsageError("--momentum-test needs an optimizer with momentum");
       schedule.cycle_momentum = false;
+    }
+  }
+
+  // Of earlier tests there, nothing is left that could be taken for these tests'.
+  void open_folder() const {
+    const fs::path folder = out_;
+    make_directories(folder);
+    for (const char* file : {"cyclic.toml", "sessions.jsonl"}) fs::remove(folder / file);
+    Session session = this_session(0, typed_command());
+    session.facts.emplace_back("device", device_description(device_));
+    session.facts.emplace_back("parameters", with_commas(text_.config.parameters()));
+    append_session(folder, session);
+  }
+
+  // A test that has come to its end does not fail for want of its report.
+  void report() const {
+    if (!s_.report) return;
+    try {
+      report::write_range_report(out_);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "galvan: warning: there is no report: %s\n", error.what());
     }
   }
 
@@ -213,7 +209,7 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
                             .order = batches.order,
                             .clip = s_.clip,
                             .seed = static_cast<uint64_t>(seed)});
-      TestProgress progress(concat(what, ", seed ", seed), options.steps);
+      RangeProgress progress(concat(what, ", seed ", seed), options.steps);
       int64_t step = 0;
       result.curves.push_back(range_test(options, [&](double value) {
         const double loss = trainer.step(step_at(value));
@@ -260,7 +256,6 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
       tests.push_back(to_json(test));
       panels.push_back(chart_of(test));
     }
-    make_directories(out_);
     write_file_atomically(fs::path(out_) / "find-lr.svg", charts::to_svg(panels));
     write_file_atomically(
         fs::path(out_) / "find-lr.json",
@@ -278,6 +273,7 @@ of `galvan train`, and all of them go into cyclic.toml. --out gets find-lr.json,
     write_file_atomically(
         file, concat("# A run between the learning rates that a range test has found:\n#   ", run, "\n\n",
                      settings.to_toml()));
+    report();
     const ScheduleSettings& s = s_.schedule;
     std::printf("Cycles between %.3g and %.3g, %s of them in %s steps", *s.base_lr, *s.max_lr,
                 with_commas(*s.cycles).c_str(), with_commas(s_.steps).c_str());

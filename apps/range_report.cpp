@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
+#include <limits>
 
 #include "apps/text_format.h"
 #include "core/check.h"
@@ -12,6 +12,22 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json or_null(std::optional<double> value) { return value ? Json(*value) : Json(); }
+
+// A number that is not finite is written as null.
+std::vector<double> numbers(const Json& list) {
+  std::vector<double> values;
+  for (const Json& value : list)
+    values.push_back(value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>());
+  return values;
+}
+
+std::optional<double> optional_of(const Json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<double>());
+}
+
+}  // namespace
+
 std::vector<std::pair<const char*, std::optional<double>>> listed(const RangeFindings& f) {
   return {{"starts", f.starts},
           {"steepest", f.steepest},
@@ -19,10 +35,6 @@ std::vector<std::pair<const char*, std::optional<double>>> listed(const RangeFin
           {"lowest", f.lowest},
           {"ragged", f.ragged}};
 }
-
-Json or_null(std::optional<double> value) { return value ? Json(*value) : Json(); }
-
-}  // namespace
 
 charts::Chart chart_of(const RangeTest& test) {
   const RangeBand& band = test.band;
@@ -84,6 +96,26 @@ Json to_json(const RangeTest& test) {
           {"highest", test.band.highest},
           {"diverges", or_null(test.band.diverges)},
           {"found", found}};
+}
+
+RangeTest range_test_of(const Json& json) {
+  RangeTest test{.name = json.at("of"),
+                 .options = {.low = json.at("low"),
+                             .high = json.at("high"),
+                             .steps = json.at("steps"),
+                             .sweep = json.at("sweep") == "linear" ? Sweep::linear : Sweep::exponential,
+                             .smoothing = json.at("smoothing"),
+                             .stop_above = json.at("stop_above")}};
+  for (const Json& curve : json.at("curves")) test.seeds.push_back(curve.at("seed"));
+  RangeBand& band = test.band;
+  band.median = numbers(json.at("median"));
+  band.lowest = numbers(json.at("lowest"));
+  band.highest = numbers(json.at("highest"));
+  band.values = numbers(json.at("values"));
+  band.values.resize(band.median.size());  // up to where the band ends
+  band.diverges = optional_of(json.at("diverges"));
+  test.found = analyse(band);
+  return test;
 }
 
 }  // namespace galvan

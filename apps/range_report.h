@@ -2,7 +2,9 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/charts/charts.h"
@@ -20,6 +22,9 @@ struct RangeTest {
   RangeFindings found = {};
 };
 
+// What was found, by name, in the order of the curve.
+std::vector<std::pair<const char*, std::optional<double>>> listed(const RangeFindings& found);
+
 // The median of the smoothed losses, the band of the seeds, and marks where something was found.
 charts::Chart chart_of(const RangeTest& test);
 
@@ -28,5 +33,8 @@ std::string findings_text(const RangeTest& test);
 
 // Everything; a loss that is not finite is null.
 nlohmann::ordered_json to_json(const RangeTest& test);
+
+// What to_json wrote, without the curves. Throws the library's exception when it is something else.
+RangeTest range_test_of(const nlohmann::ordered_json& json);
 
 }  // namespace galvan

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "apps/command.h"
+#include "apps/report/range_page.h"
 #include "apps/report/run_page.h"
 #include "apps/report/study_data.h"
 #include "models/files.h"
@@ -14,7 +15,7 @@ class ReportCommand : public Command {
  public:
   const char* name() const override { return "report"; }
   const char* about() const override {
-    return "Write a page about a run, several over one another, or a study";
+    return "Write a page about a run, several over one another, a study, or range tests";
   }
   const char* examples() const override {
     return R"(Examples:
@@ -24,13 +25,15 @@ class ReportCommand : public Command {
       three runs in the same charts, and what their configurations differ in
   galvan report studies/a
       a study of galvan tune: its search, and what it says of each parameter and every two
+  galvan report find-lr
+      range tests of galvan find-lr: their curves, and the schedule that came of them
 
 The page is one file, needs no network and no other file, and can be read on a telephone or printed.
 A run that is still going is reported as far as it has come.)";
   }
 
   void add_options(Settings& settings) override {
-    settings.add_arguments("RUN", &folders_, "folders of runs, or a study's");
+    settings.add_arguments("RUN", &folders_, "folders of runs, or a study's or a find-lr's");
     settings.add("html", &html_, "the page; default report.html in the run's folder, of several runs here");
   }
 
@@ -40,9 +43,12 @@ A run that is still going is reported as far as it has come.)";
     std::filesystem::path path = folders.size() == 1 ? folders[0] / "report.html" : "report.html";
     if (!html_.empty()) path = html_;
     const bool study = std::any_of(folders.begin(), folders.end(), report::holds_study);
-    if (study && folders.size() > 1) throw UsageError("a study is reported by itself");
-    write_file_atomically(path, study ? report::study_page(report::read_study(folders[0]))
-                                      : report::run_page(report::read_runs(folders)));
+    const bool ranges = std::any_of(folders.begin(), folders.end(), report::holds_range_tests);
+    if ((study || ranges) && folders.size() > 1)
+      throw UsageError(concat(study ? "a study is" : "range tests are", " reported by themselves"));
+    write_file_atomically(path, study    ? report::study_page(report::read_study(folders[0]))
+                                : ranges ? report::range_page(report::read_range_tests(folders[0]))
+                                         : report::run_page(report::read_runs(folders)));
     std::printf("The report is %s\n", path.c_str());
     return 0;
   }

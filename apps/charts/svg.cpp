@@ -120,12 +120,21 @@ void panel(std::ostream& out, const Chart& chart, const Axes& axes, const Box& b
   line(out, box.left, box.bottom, box.right, box.bottom, kAxis);
   text(out, (box.left + box.right) / 2, box.bottom + 37, "middle", chart.x_label);
 
+  std::vector<double> rows;  // how far to the right each row of the marks' labels is taken
   for (const Mark& mark : chart.marks) {
     if (!axes.x.shows(mark.x)) continue;
     const double at = axes.x.at(mark.x), x = box.left + at * (box.right - box.left);
     if (at < 0 || at > 1) continue;
     line(out, x, box.top, x, box.bottom, kMark);
-    text(out, at < 0.8 ? x + 4 : x - 4, box.top + 12, at < 0.8 ? "start" : "end", mark.label);
+    if (mark.label.empty()) continue;
+    const double width = text_width(mark.label, kFont), left = at < 0.8 ? x + 4 : x - 4 - width;
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](double taken) { return taken <= left; });
+    text(out, at < 0.8 ? x + 4 : x - 4, box.top + 12 + 13 * static_cast<double>(row - rows.begin()),
+         at < 0.8 ? "start" : "end", mark.label);
+    if (row == rows.end())
+      rows.push_back(left + width);
+    else
+      *row = left + width;
   }
   for (size_t i = 0; i < chart.series.size(); ++i)
     curve(out, chart.series[i], axes, box, colour_of(chart, i));

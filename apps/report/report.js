@@ -195,10 +195,16 @@
       const below = this.onClock ? {step: this.data.xLabel, seconds: 'time in training steps', tokens: 'tokens'}[page.axis] : this.data.xLabel;
       element('text', {x: (box.left + box.right) / 2, y: H - 6, 'text-anchor': 'middle'}, svg, below);
 
+      const rows = [];  // how far each row of the marks' labels is taken
       for (const [step, label] of this.data.marks) {
         const at = X(this.along(this.data.curves[0].run, step));
         element('line', {class: 'mark', x1: n(at), x2: n(at), y1: box.top, y2: box.bottom}, svg);
-        if (label) element('text', {x: n(at - 4), y: box.top + 8, 'text-anchor': 'end', 'font-size': 10.5}, svg, label);
+        if (!label) continue;
+        const width = label.length * 5.8, left = at - 4 - width, fits = left >= box.left;
+        let row = 0;
+        while (rows[row] > (fits ? left : at + 4)) ++row;
+        rows[row] = fits ? at - 4 : at + 4 + width;
+        element('text', {x: n(fits ? at - 4 : at + 4), y: box.top + 8 + 12 * row, 'text-anchor': fits ? 'end' : 'start', 'font-size': 10.5}, svg, label);
       }
       for (const [y, label] of this.data.levels) {
         if (y < y0 || y > y1) continue;
@@ -223,7 +229,7 @@
           return d;
         };
         if (c.low) {
-          const some = c.xs.map((_, k) => k).filter((k) => good(c.xs[k], c.low[k]));
+          const some = c.xs.map((_, k) => k).filter((k) => good(c.xs[k], c.low[k]) && good(c.xs[k], c.high[k]));
           const edge = (ys, order) => order.map((k) => `${n(X(c.xs[k]))},${n(Y(ys[k]))}`).join('L');
           if (some.length) element('path', {class: 'band', d: `M${edge(c.high, some)}L${edge(c.low, [...some].reverse())}Z`}, group);
         }

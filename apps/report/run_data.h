@@ -21,11 +21,11 @@ struct Sample {
 };
 
 struct Run {
-  std::string name;  // told apart from the other runs of the report
-  RunMetrics metrics;
-  std::vector<std::pair<std::string, SettingValue>> options;  // of config.toml, by name
-  std::vector<Sample> samples;
-  std::vector<Session> sessions;
+  std::string name = {};  // told apart from the other runs of the report
+  RunMetrics metrics = {};
+  std::vector<std::pair<std::string, SettingValue>> options = {};  // of config.toml, by name
+  std::vector<Sample> samples = {};
+  std::vector<Session> sessions = {};
   std::optional<CycleLosses> cycles = {};  // of cycles.json
 
   std::optional<SettingValue> option(const std::string& name) const;

@@ -62,7 +62,21 @@ TEST_CASE("a range test leaves its curves and tells what it found") {
   CHECK(rate.at("curves")[0].at("seed") == 1337);
   CHECK(rate.at("curves")[1].at("seed") == 1338);
   CHECK(rate.at("curves")[0].at("losses")[0] != rate.at("curves")[1].at("losses")[0]);
-  CHECK(rate.at("found").at("starts").get<double>() <= rate.at("found").at("lowest").get<double>());
+  CHECK(rate.at("found").at("starts").get<double>() <= rate.at("found").at("slows").get<double>());
+  CHECK(rate.at("found").at("slows").get<double>() <= rate.at("found").at("lowest").get<double>());
+}
+
+TEST_CASE("a range test leaves a page, and report makes it again") {
+  const Found& place = found();
+  const std::string html = place.read("found/report.html");
+  for (const char* text : {"Range tests found", "Loss against learning rate", "Loss against momentum",
+                           "Loss against weight decay", "median of 2 seeds", "Highest learning rate",
+                           "<th>weight-decay</th>", "find-lr --data text.txt", "processor", "compiler"})
+    CHECK_MESSAGE(html.find(text) != std::string::npos, text);
+  const Finished again = place.run({"report", "found", "--html", "again.html"});
+  CHECK(again.err == "");
+  CHECK(place.read("again.html") == html);
+  CHECK(place.run({"report", "found", "found"}).code == 2);
 }
 
 TEST_CASE("train takes the schedule as it is, and ends at a cycle's end") {
@@ -79,7 +93,7 @@ TEST_CASE("train takes the schedule as it is, and ends at a cycle's end") {
   CHECK(steps[6].at("momentum").get<double>() < steps[0].at("momentum").get<double>());
   CHECK(steps[23].at("lr").get<double>() == doctest::Approx(base + (max - base) / 6));
   const json rate = json::parse(place.read("found/find-lr.json")).at("tests")[0].at("found");
-  CHECK(max <= rate.at("lowest").get<double>());
+  CHECK(max == (rate.at("ragged").is_null() ? rate.at("lowest") : rate.at("ragged")).get<double>());
   CHECK(base <= rate.at("starts").get<double>());
   const std::string config = place.read("cycles/config.toml");
   CHECK(config.find("cycles = 2\n") != std::string::npos);
@@ -147,4 +161,12 @@ TEST_CASE("mistakes are named") {
   CHECK(error({"--low", "1e-9", "--high", "1e-8", "--seeds", "1"}) ==
         "galvan: range test: the loss does not fall anywhere; end higher\n");
   CHECK(place.has("x/find-lr.json"));
+  CHECK(place.read("x/report.html").find("No schedule came of it") != std::string::npos);
+
+  // Nor does one overwrite what is of something else, or leave what an earlier one has found.
+  REQUIRE(place.run(Workplace::train("run")).code == 0);
+  CHECK(place.run(find("run")).err == "galvan: --out run is the folder of a run or a study\n");
+  REQUIRE(place.run(find("x", {"--seeds", "1", "--no-report"})).code == 0);
+  CHECK(place.has("x/cyclic.toml"));
+  error({"--low", "1e-9", "--high", "1e-8", "--seeds", "1"});
 }

@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "apps/report/figure.h"
+#include "apps/report/range_page.h"
 #include "apps/report/run_page.h"
 #include "apps/report/trial_map.h"
 #include "tests/apps/command.h"
@@ -125,6 +126,27 @@ TEST_CASE("a study's page shows every trial") {
   CHECK(good[0] == 0.0);
   CHECK_FALSE(good[3]);
   CHECK(by_sway(s)[2] == 1);  // which choice it is matters least here
+}
+
+TEST_CASE("a page of range tests says what was found, and where nothing was") {
+  RangeFolder found = example_range_tests();
+  const std::string html = range_page(found);
+  check_page(html);
+  for (const char* text :
+       {"Highest learning rate</dt><dd>0.5<", "Lowest learning rate</dt><dd>0.1<", "<th>is steepest</th><td>",
+        "cut off where one runs away", "median of 2 seeds", "\"ragged\"]", "id=\"lr\"", "in 4 steps"})
+    CHECK_MESSAGE(html.find(text) != std::string::npos, text);
+  CHECK(html.find("id=\"momentum\"") == std::string::npos);  // the schedule leaves it alone
+  CHECK(html.find("Infinity") == std::string::npos);
+
+  found.schedule.reset();
+  found.tests.resize(1);
+  found.tests[0].found = {};
+  found.tests[0].seeds = {1};
+  const std::string nothing = range_page(found);
+  check_page(nothing);
+  CHECK(nothing.find("No schedule came of it") != std::string::npos);
+  CHECK(nothing.find("nowhere in the test") != std::string::npos);
 }
 
 TEST_CASE("train leaves a report, and report makes one of several runs") {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "apps/report/range_page.h"
 #include "apps/report/run_page.h"
 #include "tests/apps/command.h"
 #include "tests/apps/report_examples.h"
@@ -64,6 +65,20 @@ TEST_CASE("the report of a study opens without an error") {
   check_drawn(opened);
   CHECK(opened.page.find("class=\"spot\"") != std::string::npos);
   CHECK(opened.page.find("hidden=\"\"") != std::string::npos);  // all contours but the one that is chosen
+}
+
+TEST_CASE("the report of range tests opens without an error") {
+  if (!has_browser()) return;
+  report::RangeFolder found = report::example_range_tests();
+  const Opened opened = open(report::range_page(found));
+  check_drawn(opened);
+  for (const char* text : {">starts</text>", ">ragged</text>", "class=\"band\""})
+    CHECK_MESSAGE(opened.page.find(text) != std::string::npos, text);
+
+  found.tests.resize(1);  // in which everything diverges at once
+  found.tests[0].band = {.diverges = 1e-4};
+  found.tests[0].found = analyse(found.tests[0].band);
+  check_drawn(open(report::range_page(found)));
 }
 
 TEST_CASE("the report of a study in which no trial has a value opens without an error") {

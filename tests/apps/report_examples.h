@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <string>
 
+#include "apps/report/range_data.h"
 #include "apps/report/run_data.h"
 #include "apps/report/study_page.h"
 
@@ -64,6 +66,28 @@ inline Run example_run(int64_t steps) {
           .options = {{"data", kNasty}, {"steps", steps}, {"clip", 1.0}},
           .samples = {{50, kNasty + "\nsecond line"}},
           .sessions = {{.step = 0, .facts = {{"command", kNasty}, {"processor", kNasty}}}}};
+}
+
+// Tests of two hyperparameters with two seeds, the second of which runs away in the first.
+inline RangeFolder example_range_tests() {
+  RangeFolder found{
+      .schedule = ScheduleCurve{.step = {1, 2, 3, 4}, .lr = {0.1, 0.5, 0.1, 0.5}},
+      .run = {.name = kNasty,
+              .options = {{"max-lr", 0.5}, {"base-lr", 0.1}, {"steps", int64_t{4}}, {"data", kNasty}},
+              .sessions = {{.step = 0, .facts = {{"command", kNasty}}}}}};
+  for (const char* name : {"learning rate", kNasty.c_str()}) {
+    RangeTest test{.name = name, .options = {.low = 1e-4, .high = 10}, .seeds = {1, 2}};
+    for (int i = 0; i <= 50; ++i) {
+      const double x = 0.1 * i, loss = x < 3 ? 4 - 0.7 * x : 1.9 + 4 * (x - 3);
+      test.band.values.push_back(1e-4 * std::pow(10, x));
+      test.band.median.push_back(loss);
+      test.band.lowest.push_back(loss - 0.1);
+      test.band.highest.push_back(i < 45 ? loss + 0.1 : std::numeric_limits<double>::infinity());
+    }
+    test.found = analyse(test.band);
+    found.tests.push_back(std::move(test));
+  }
+  return found;
 }
 
 }  // namespace galvan::report
