@@ -10,8 +10,8 @@
 #include "core/autograd.h"
 #include "core/check.h"
 #include "core/cpu/peak.h"
-#include "tests/core/tolerance.h"
-#include "tests/op_table/op_table.h"
+#include "op_table/op_table.h"
+#include "op_table/tolerance.h"
 
 namespace galvan {
 namespace {
@@ -44,8 +44,7 @@ std::vector<double> time_calls(int samples, const std::function<void()>& call) {
 }
 
 // The largest error beside the same op in f64, as a share of the tolerance; infinite for a NaN that f64 has not.
-double error_of(const OpRow& row, Inputs inputs, const Outputs& outputs) {
-  const Attributes& attributes = row.bench.attributes;
+double error_of(const OpRow& row, Inputs inputs, const Attributes& attributes, const Outputs& outputs) {
   std::vector<Tensor> wide;
   for (const Tensor& x : inputs) wide.push_back(is_floating(x.dtype()) ? x.to(DType::f64) : x);
   const Outputs exact = row.call(wide, attributes);
@@ -95,8 +94,9 @@ BenchTable measure_ops(const BenchOptions& options,
     const bool forward = std::regex_search(op.name + " forward", filter);
     const bool both = op.has_backward && std::regex_search(op.name + " forward and backward", filter);
     if ((!forward && !both) || !types_of(op.op).contains(options.dtype)) continue;
-    const Attributes& attributes = op.bench.attributes;
-    std::vector<Tensor> inputs = make_inputs(op.bench, options.dtype);
+    const OpCase bench = op.bench({});
+    const Attributes& attributes = bench.attributes;
+    std::vector<Tensor> inputs = make_inputs(bench, options.dtype);
     Outputs outputs, again;
     {
       NoGrad guard;
@@ -108,7 +108,7 @@ BenchTable measure_ops(const BenchOptions& options,
       row.bytes = least_bytes(inputs, outputs);
       row.flops = op.flops(inputs, outputs);
       NoGrad guard;
-      row.error = error_of(op, inputs, outputs);
+      row.error = error_of(op, inputs, attributes, outputs);
       row.deterministic = same_bits(outputs, again);
       add(row, [&] { again = op.call(inputs, attributes); });
     }

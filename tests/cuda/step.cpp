@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/core/tolerance.h"
+#include "op_table/tolerance.h"
 #include "training_run.h"
 
 using namespace galvan;

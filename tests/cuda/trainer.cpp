@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tests/core/tolerance.h"
+#include "op_table/tolerance.h"
 
 using namespace galvan;
 

@@ -8,8 +8,8 @@
 
 #include "core/autograd.h"
 #include "tests/core/golden.h"
-#include "tests/core/tolerance.h"
-#include "tests/op_table/op_table.h"
+#include "op_table/tolerance.h"
+#include "op_table/op_table.h"
 
 namespace galvan {
 

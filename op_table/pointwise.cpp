@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "tests/op_table/op_table.h"
+#include "op_table/op_table.h"
 
 namespace galvan {
 namespace {
@@ -8,7 +8,7 @@ namespace {
 using Unary = Tensor (*)(const Tensor&);
 using Binary = Tensor (*)(const Tensor&, const Tensor&);
 
-const Shape kBench = {2048, 1536};
+Shape hidden(const Sizes& n) { return {n.B * n.T, 4 * n.C}; }
 
 OpRow unary(const char* name, Unary f, double flops, std::vector<std::string> kinks = {}) {
   return {
@@ -16,7 +16,9 @@ OpRow unary(const char* name, Unary f, double flops, std::vector<std::string> ki
       .op = name,
       .call = [f](Inputs in, const Attributes&) { return only(f(in[0])); },
       .kinks = std::move(kinks),
-      .bench = {name, {{.shape = kBench, .offset = 0.125, .absolute = true}}},
+      .bench = [name](const Sizes& n) -> OpCase {
+        return {name, {{.shape = hidden(n), .offset = 0.125, .absolute = true}}};
+      },
       .flops = [flops](Inputs, const Outputs& out) { return flops * static_cast<double>(out[0].numel()); }};
 }
 
@@ -26,7 +28,9 @@ OpRow binary(const char* name, Binary f, bool has_backward = true) {
           .call = [f](Inputs in, const Attributes&) { return only(f(in[0], in[1])); },
           .has_backward = has_backward,
           .kinks = {"ties"},
-          .bench = {name, {{.shape = kBench}, {.shape = kBench, .offset = 2.0}}}};
+          .bench = [name](const Sizes& n) -> OpCase {
+            return {name, {{.shape = hidden(n)}, {.shape = hidden(n), .offset = 2.0}}};
+          }};
 }
 
 OpRow gelu_row(const char* name, Gelu form, double flops) {
@@ -66,7 +70,9 @@ std::vector<OpRow> pointwise_rows() {
       {.name = "pow",
        .op = "pow",
        .call = [](Inputs in, const Attributes& a) { return only(pow(in[0], a.at("exponent"))); },
-       .bench = {"pow", {{.shape = kBench}}, {{"exponent", 2.0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"pow", {{.shape = hidden(n)}}, {{"exponent", 2.0}}};
+       }},
       {.name = "clamp",
        .op = "clamp",
        .call =
@@ -75,7 +81,9 @@ std::vector<OpRow> pointwise_rows() {
              return only(clamp(in[0], a.value("min", -inf), a.value("max", inf)));
            },
        .kinks = {"bounds"},
-       .bench = {"clamp", {{.shape = kBench}}, {{"min", -0.5}, {"max", 0.5}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"clamp", {{.shape = hidden(n)}}, {{"min", -0.5}, {"max", 0.5}}};
+       }},
       {.name = "add_scalar",
        .op = "add",
        .call = [](Inputs in, const Attributes& a) { return only(add(in[0], double(a.at("c")))); },
@@ -84,7 +92,9 @@ std::vector<OpRow> pointwise_rows() {
              return only(add(in[0], Tensor::full({}, a.at("c"), {.dtype = in[0].dtype()})));
            },
        .cases = {{"33", {{.shape = {33}}}, {{"c", 3.0}}}, {"empty", {{.shape = {0, 2}}}, {{"c", -1.0}}}},
-       .bench = {"add_scalar", {{.shape = kBench}}, {{"c", 3.0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"add_scalar", {{.shape = hidden(n)}}, {{"c", 3.0}}};
+       }},
       {.name = "mul_scalar",
        .op = "mul",
        .call = [](Inputs in, const Attributes& a) { return only(mul(in[0], double(a.at("c")))); },
@@ -93,28 +103,38 @@ std::vector<OpRow> pointwise_rows() {
              return only(mul(in[0], Tensor::full({}, a.at("c"), {.dtype = in[0].dtype()})));
            },
        .cases = {{"3x11", {{.shape = {3, 11}}}, {{"c", -2.0}}}},
-       .bench = {"mul_scalar", {{.shape = kBench}}, {{"c", 3.0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"mul_scalar", {{.shape = hidden(n)}}, {{"c", 3.0}}};
+       }},
       {.name = "where",
        .op = "where",
        .call = [](Inputs in, const Attributes&) { return only(where(in[0], in[1], in[2])); },
-       .bench = {"where",
-                 {{.shape = kBench, .dtype = DType::boolean}, {.shape = kBench}, {.shape = kBench}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"where",
+                 {{.shape = hidden(n), .dtype = DType::boolean}, {.shape = hidden(n)}, {.shape = hidden(n)}}};
+       }},
       {.name = "masked_fill",
        .op = "masked_fill",
        .call = [](Inputs in, const Attributes& a) { return only(masked_fill(in[0], in[1], a.at("value"))); },
-       .bench = {"masked_fill",
-                 {{.shape = kBench}, {.shape = {kBench[1]}, .dtype = DType::boolean}},
-                 {{"value", 0.0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"masked_fill",
+                 {{.shape = hidden(n)}, {.shape = {4 * n.C}, .dtype = DType::boolean}},
+                 {{"value", 0.0}}};
+       }},
       {.name = "tril",
        .op = "tril",
        .call = [](Inputs in, const Attributes& a) { return only(tril(in[0], a.at("diagonal"))); },
-       .bench = {"tril", {{.shape = {8, 256, 256}}}, {{"diagonal", 0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"tril", {{.shape = {n.B, n.T, n.T}}}, {{"diagonal", 0}}};
+       }},
       {.name = "clone",
        .op = "copy",
        .call = [](Inputs in, const Attributes&) { return only(in[0].clone()); },
        .twin = [](Inputs in, const Attributes&) { return only(mul(in[0], 1.0)); },
        .cases = {{"3x11", {{.shape = {3, 11}}}}},
-       .bench = {"clone", {{.shape = kBench}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"clone", {{.shape = hidden(n)}}};
+       }},
       {.name = "fill",
        .op = "fill",
        .call =
@@ -126,7 +146,9 @@ std::vector<OpRow> pointwise_rows() {
        .has_backward = false,
        .twin = [](Inputs in, const Attributes&) { return only(add(mul(in[0].detach(), 0.0), 1.0)); },
        .cases = {{"3x11", {{.shape = {3, 11}}}}},
-       .bench = {"fill", {{.shape = kBench}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"fill", {{.shape = hidden(n)}}};
+       }},
   };
 }
 

@@ -1,4 +1,4 @@
-#include "tests/op_table/op_table.h"
+#include "op_table/op_table.h"
 
 #include <cmath>
 

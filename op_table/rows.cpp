@@ -1,10 +1,11 @@
 // Ops over rows: softmax, norms, cross-entropy; and the fused pointwise ops.
-#include "tests/op_table/op_table.h"
+#include "op_table/op_table.h"
 
 namespace galvan {
 namespace {
 
-const Shape kBench = {2048, 384};
+Shape rows_of(const Sizes& n) { return {n.B * n.T, n.C}; }
+Shape wide_rows_of(const Sizes& n) { return {n.B * n.T, 4 * n.C}; }
 
 int64_t row_length(Inputs in, const Attributes&) { return in[0].rank() > 0 ? in[0].shape().back() : 1; }
 // A norm magnifies the rounding errors of its input by up to rstd: a little for rows of random numbers, 1/sqrt(eps)
@@ -24,7 +25,9 @@ OpRow softmax_row(const char* name, Tensor (*f)(const Tensor&, int)) {
           .call = [f](Inputs in, const Attributes& a) { return only(f(in[0], a.at("dim"))); },
           .length = all_length,
           .kinks = {"infinity"},
-          .bench = {name, {{.shape = kBench}}, {{"dim", -1}}},
+          .bench = [name](const Sizes& n) -> OpCase {
+            return {name, {{.shape = rows_of(n)}}, {{"dim", -1}}};
+          },
           .flops = [](Inputs in, const Outputs&) { return flops_of(21, in); }};
 }
 
@@ -52,14 +55,18 @@ std::vector<OpRow> row_rows() {
                   const Attributes& a) { return only(layer_norm(in[0], in[1], in[2], eps_of(a))); },
        .length = norm_length,
        .kinks = {" row"},
-       .bench = {"layer_norm", {{.shape = kBench}, {.shape = {384}}, {.shape = {384}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"layer_norm", {{.shape = rows_of(n)}, {.shape = {n.C}}, {.shape = {n.C}}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(8, in); }},
       {.name = "rms_norm",
        .op = "rms_norm",
        .call = [](Inputs in, const Attributes& a) { return only(rms_norm(in[0], in[1], eps_of(a))); },
        .length = norm_length,
        .kinks = {" row", "3x1"},
-       .bench = {"rms_norm", {{.shape = kBench}, {.shape = {384}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"rms_norm", {{.shape = rows_of(n)}, {.shape = {n.C}}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(4, in); }},
       {.name = "add_layer_norm",
        .op = "add_layer_norm",
@@ -77,8 +84,10 @@ std::vector<OpRow> row_rows() {
        .cases = {{"3x5", {{.shape = {3, 5}}, {.shape = {3, 5}}, {.shape = {5}}, {.shape = {5}}}},
                  {"2x3x33",
                   {{.shape = {2, 3, 33}}, {.shape = {2, 3, 33}}, {.shape = {33}}, {.shape = {33}}}}},
-       .bench = {"add_layer_norm",
-                 {{.shape = kBench}, {.shape = kBench}, {.shape = {384}}, {.shape = {384}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"add_layer_norm",
+                 {{.shape = rows_of(n)}, {.shape = rows_of(n)}, {.shape = {n.C}}, {.shape = {n.C}}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(9, in); }},
       {.name = "keep_layer_norm",
        .op = "keep_layer_norm",
@@ -94,7 +103,9 @@ std::vector<OpRow> row_rows() {
            },
        .cases = {{"3x5", {{.shape = {3, 5}}, {.shape = {5}}, {.shape = {5}}}},
                  {"2x3x33", {{.shape = {2, 3, 33}}, {.shape = {33}}, {.shape = {33}}}}},
-       .bench = {"keep_layer_norm", {{.shape = kBench}, {.shape = {384}}, {.shape = {384}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"keep_layer_norm", {{.shape = rows_of(n)}, {.shape = {n.C}}, {.shape = {n.C}}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(8, in); }},
       {.name = "keep_rms_norm",
        .op = "keep_rms_norm",
@@ -110,7 +121,9 @@ std::vector<OpRow> row_rows() {
            },
        .cases = {{"3x5", {{.shape = {3, 5}}, {.shape = {5}}}},
                  {"2x3x33", {{.shape = {2, 3, 33}}, {.shape = {33}}}}},
-       .bench = {"keep_rms_norm", {{.shape = kBench}, {.shape = {384}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"keep_rms_norm", {{.shape = rows_of(n)}, {.shape = {n.C}}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(4, in); }},
       {.name = "add_rms_norm",
        .op = "add_rms_norm",
@@ -127,7 +140,9 @@ std::vector<OpRow> row_rows() {
            },
        .cases = {{"3x5", {{.shape = {3, 5}}, {.shape = {3, 5}}, {.shape = {5}}}},
                  {"2x3x33", {{.shape = {2, 3, 33}}, {.shape = {2, 3, 33}}, {.shape = {33}}}}},
-       .bench = {"add_rms_norm", {{.shape = kBench}, {.shape = kBench}, {.shape = {384}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"add_rms_norm", {{.shape = rows_of(n)}, {.shape = rows_of(n)}, {.shape = {n.C}}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(5, in); }},
       {.name = "bias_gelu",
        .op = "bias_gelu",
@@ -137,14 +152,18 @@ std::vector<OpRow> row_rows() {
        .cases = {{"3x5", {{.shape = {3, 5}, .scale = 4.0}, {.shape = {5}}}, {{"exact", false}}},
                  {"3x5 exact", {{.shape = {3, 5}, .scale = 4.0}, {.shape = {5}}}, {{"exact", true}}},
                  {"2x3x33", {{.shape = {2, 3, 33}}, {.shape = {33}}}, {{"exact", false}}}},
-       .bench = {"bias_gelu", {{.shape = {2048, 1536}}, {.shape = {1536}}}, {{"exact", false}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"bias_gelu", {{.shape = wide_rows_of(n)}, {.shape = {4 * n.C}}}, {{"exact", false}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(26, in); }},
       {.name = "silu_mul",
        .op = "silu_mul",
        .call = [](Inputs in, const Attributes&) { return only(silu_mul(in[0], in[1])); },
        .twin = [](Inputs in, const Attributes&) { return only(mul(silu(in[0]), in[1])); },
        .cases = {{"3x11", {{.shape = {3, 11}, .scale = 4.0}, {.shape = {3, 11}}}}},
-       .bench = {"silu_mul", {{.shape = {2048, 1536}}, {.shape = {2048, 1536}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"silu_mul", {{.shape = wide_rows_of(n)}, {.shape = wide_rows_of(n)}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(21, in); }},
       // The loss of bf16 logits is f32; rounded here, as the table's checks expect.
       {.name = "cross_entropy",
@@ -154,9 +173,11 @@ std::vector<OpRow> row_rows() {
              return only(cross_entropy(in[0], in[1], cross_entropy_options(a)).to(in[0].dtype()));
            },
        .length = all_length,
-       .bench = {"cross_entropy",
-                 {{.shape = {2048, 65}}, {.shape = {2048}, .dtype = DType::i32, .below = 65}},
-                 {{"reduction", "mean"}, {"ignore_index", -100}, {"label_smoothing", 0.0}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"cross_entropy",
+                 {{.shape = {n.B * n.T, n.V}}, {.shape = {n.B * n.T}, .dtype = DType::i32, .below = n.V}},
+                 {{"reduction", "mean"}, {"ignore_index", -100}, {"label_smoothing", 0.0}}};
+       },
        .flops = [](Inputs in, const Outputs&) { return flops_of(20, in); }},
   };
 }

@@ -1,6 +1,6 @@
 // Indexing and joining, dropout, rotary embeddings.
 #include "core/random.h"
-#include "tests/op_table/op_table.h"
+#include "op_table/op_table.h"
 
 namespace galvan {
 namespace {
@@ -46,7 +46,10 @@ std::vector<OpRow> indexing_rows() {
        .op = "embedding",
        .call = [](Inputs in, const Attributes&) { return only(embedding(in[0], in[1])); },
        .length = picks,
-       .bench = {"characters", {{.shape = {65, 384}}, {.shape = {2048}, .dtype = DType::i32, .below = 65}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"characters",
+                 {{.shape = {n.V, n.C}}, {.shape = {n.B * n.T}, .dtype = DType::i32, .below = n.V}}};
+       }},
       {.name = "embedding_at",
        .op = "embedding_at",
        .call = [](Inputs in,
@@ -60,54 +63,70 @@ std::vector<OpRow> indexing_rows() {
        .cases = {embedding_case("all positions", 5, 3, 4, {2, 3}, 0),
                  embedding_case("some positions", 7, 9, 33, {3, 5}, 2),
                  embedding_case("whole packs", 65, 16, 16, {4, 16}, 0)},
-       .bench = embedding_case("characters", 65, 256, 384, {8, 256}, 0)},
+       .bench = [](const Sizes& n) -> OpCase {
+         return embedding_case("characters", n.V, n.T, n.C, {n.B, n.T}, 0);
+       }},
       {.name = "gather",
        .op = "gather",
        .call = [](Inputs in, const Attributes& a) { return only(gather(in[0], a.at("dim"), in[1])); },
        .length = picks,
-       .bench = {"targets",
-                 {{.shape = {2048, 65}}, {.shape = {2048, 1}, .dtype = DType::i32, .below = 65}},
-                 {{"dim", 1}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"targets",
+                 {{.shape = {n.B * n.T, n.V}}, {.shape = {n.B * n.T, 1}, .dtype = DType::i32, .below = n.V}},
+                 {{"dim", 1}}};
+       }},
       {.name = "index_select",
        .op = "index_select",
        .call = [](Inputs in, const Attributes& a) { return only(index_select(in[0], a.at("dim"), in[1])); },
        .length = picks,
-       .bench = {"columns",
-                 {{.shape = {2048, 384}}, {.shape = {64}, .dtype = DType::i32, .below = 384}},
-                 {{"dim", 1}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"columns",
+                 {{.shape = {n.B * n.T, n.C}}, {.shape = {n.D()}, .dtype = DType::i32, .below = n.C}},
+                 {{"dim", 1}}};
+       }},
       {.name = "cat",
        .op = "cat",
        .call =
            [](Inputs in, const Attributes& a) {
              return only(cat(std::vector<Tensor>(in.begin(), in.end()), a.at("dim")));
            },
-       .bench = {"columns", {{.shape = {2048, 384}}, {.shape = {2048, 128}}}, {{"dim", 1}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"columns", {{.shape = {n.B * n.T, n.C}}, {.shape = {n.B * n.T, n.D()}}}, {{"dim", 1}}};
+       }},
       {.name = "stack",
        .op = "cat",
        .call =
            [](Inputs in, const Attributes& a) {
              return only(stack(std::vector<Tensor>(in.begin(), in.end()), a.at("dim")));
            },
-       .bench = {"rows", {{.shape = {2048, 384}}, {.shape = {2048, 384}}}, {{"dim", 0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"rows", {{.shape = {n.B * n.T, n.C}}, {.shape = {n.B * n.T, n.C}}}, {{"dim", 0}}};
+       }},
       {.name = "split",
        .op = "copy",  // views; the gradients are copied into place
        .call =
            [](Inputs in, const Attributes& a) {
              return split(in[0], a.at("sizes").get<std::vector<int64_t>>(), a.at("dim"));
            },
-       .bench = {"heads", {{.shape = {2048, 1152}}}, {{"sizes", {384, 384, 384}}, {"dim", 1}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"heads", {{.shape = {n.B * n.T, 3 * n.C}}}, {{"sizes", {n.C, n.C, n.C}}, {"dim", 1}}};
+       }},
       {.name = "dropout",
        .op = "dropout",
        .call = dropped,
        .twin = dropped_by_mask,
        .cases = {{"third", {{.shape = {5, 67}}}, {{"p", 0.3}}}, {"none", {{.shape = {9}}}, {{"p", 0.0}}}},
-       .bench = {"dropout", {{.shape = {2048, 384}}}, {{"p", 0.2}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"dropout", {{.shape = {n.B * n.T, n.C}}}, {{"p", 0.2}}};
+       }},
       {.name = "rope",
        .op = "rope",
        .call = [](Inputs in,
                   const Attributes& a) { return only(rope(in[0], a.at("offset"), a.at("theta"))); },
        .length = [](Inputs, const Attributes&) { return int64_t{2}; },
-       .bench = {"heads", {{.shape = {8, 6, 256, 64}}}, {{"offset", 0}, {"theta", 10000.0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"heads", {{.shape = {n.B, n.H, n.T, n.D()}}}, {{"offset", 0}, {"theta", 10000.0}}};
+       }},
       {.name = "packed_rope",
        .op = "rope",
        .call =
@@ -117,9 +136,10 @@ std::vector<OpRow> indexing_rows() {
        .length = [](Inputs, const Attributes&) { return int64_t{2}; },
        .twin = packed_rope_twin,
        .cases = {{"grouped", {{.shape = {2, 3, 32}}}, {{"heads", 4}, {"kv_heads", 2}, {"offset", 5}}}},
-       .bench = {"shakespeare-char",
-                 {{.shape = {8, 256, 1152}}},
-                 {{"heads", 6}, {"kv_heads", 6}, {"offset", 0}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {
+             "packed", {{.shape = {n.B, n.T, 3 * n.C}}}, {{"heads", n.H}, {"kv_heads", n.H}, {"offset", 0}}};
+       }},
   };
 }
 

@@ -37,11 +37,17 @@ struct OpCase {
   Attributes attributes = Attributes::object();
 };
 
+// What the shapes of benchmarks are made of: batch, time, channels, heads, vocabulary; those of preset shakespeare-char.
+struct Sizes {
+  int64_t B = 8, T = 256, C = 384, H = 6, V = 65;
+  int64_t D() const { return C / H; }
+};
+
 struct OpRow {
   std::string name;  // unique; its cases in tests/golden/ops.json have it as their op
   std::string op;    // its row in kOpTypes
   std::function<Outputs(Inputs, const Attributes&)> call;
-  // How many terms the longest sum in the op has, on which the tolerance depends (tests/core/tolerance.h).
+  // How many terms the longest sum in the op has, on which the tolerance depends (op_table/tolerance.h).
   std::function<int64_t(Inputs, const Attributes&)> length = [](Inputs, const Attributes&) {
     return int64_t{1};
   };
@@ -52,8 +58,8 @@ struct OpRow {
   std::vector<OpCase> cases = {};
   // Parts of names of the cases in which the op has a kink, where differences say nothing about the gradient.
   std::vector<std::string> kinks = {};
-  // What the benchmark runs, of a size that training meets; forward FLOPs, 0 where bandwidth is what counts.
-  OpCase bench = {};
+  // What the benchmark runs, of given sizes; forward FLOPs, 0 where bandwidth is what counts.
+  std::function<OpCase(const Sizes&)> bench = nullptr;
   std::function<double(Inputs, const Outputs&)> flops = [](Inputs, const Outputs&) { return 0.0; };
 };
 

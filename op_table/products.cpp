@@ -1,5 +1,7 @@
 // Matrix products and attention.
-#include "tests/op_table/op_table.h"
+#include <cmath>
+
+#include "op_table/op_table.h"
 
 namespace galvan {
 namespace {
@@ -45,7 +47,9 @@ std::vector<OpRow> product_rows() {
        .call = [](Inputs in, const Attributes& a) { return only(matmul(in[0], in[1], matmul_options(a))); },
        .length = [](Inputs in,
                     const Attributes& a) { return in[0].size(matmul_options(a).transpose_a ? -2 : -1); },
-       .bench = {"batched", {{.shape = {12, 256, 64}}, {.shape = {12, 64, 256}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"square", {{.shape = {n.B * n.T, n.C}}, {.shape = {n.C, n.C}}}};
+       },
        .flops = [](Inputs in,
                    const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(-1)); }},
       {.name = "linear",
@@ -53,7 +57,9 @@ std::vector<OpRow> product_rows() {
        .call = [](Inputs in,
                   const Attributes&) { return only(linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor())); },
        .length = [](Inputs in, const Attributes&) { return in[0].size(-1) + in[1].size(0) + 1; },
-       .bench = {"up", {{.shape = {2048, 384}}, {.shape = {1536, 384}}, {.shape = {1536}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"up", {{.shape = {n.B * n.T, n.C}}, {.shape = {4 * n.C, n.C}}, {.shape = {4 * n.C}}}};
+       },
        .flops = [](Inputs in,
                    const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(-1)); }},
       {.name = "gelu_mlp",
@@ -69,7 +75,10 @@ std::vector<OpRow> product_rows() {
            },
        .cases = {mlp_case("3x5 by 7", {3, 5}, 7, 4), mlp_case("2x9x16 by 64", {2, 9, 16}, 64, 16),
                  mlp_case("1x1 by 8", {1, 1}, 8, 1), mlp_case("33x24 by 40", {33, 24}, 40, 3)},
-       .bench = mlp_case("shakespeare-char", {2048, 384}, 1536, 384),
+       .bench =
+           [](const Sizes& n) {
+             return mlp_case("mlp", {n.B * n.T, n.C}, 4 * n.C, n.C);
+           },
        .flops =
            [](Inputs in, const Outputs&) {
              return 2.0 * double(in[0].numel()) * double(in[1].size(0)) +
@@ -80,9 +89,12 @@ std::vector<OpRow> product_rows() {
        .call = [](Inputs in,
                   const Attributes& a) { return only(attention(in[0], in[1], in[2], attention_options(a))); },
        .length = attention_length,
-       .bench = {"causal",
-                 {{.shape = {8, 6, 256, 64}}, {.shape = {8, 6, 256, 64}}, {.shape = {8, 6, 256, 64}}},
-                 {{"causal", true}, {"scale", 0.125}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         const Shape heads = {n.B, n.H, n.T, n.D()};
+         return {"causal",
+                 {{.shape = heads}, {.shape = heads}, {.shape = heads}},
+                 {{"causal", true}, {"scale", 1 / std::sqrt(static_cast<double>(n.D()))}}};
+       },
        .flops = [](Inputs in,
                    const Outputs&) { return 2.0 * double(in[0].numel()) * double(in[0].size(2) + 1); }},
       {.name = "packed_attention",
@@ -95,7 +107,9 @@ std::vector<OpRow> product_rows() {
        .twin = packed_twin,
        .cases = {{"grouped", {{.shape = {2, 7, 32}}}, {{"heads", 4}, {"kv_heads", 2}}},
                  {"one token", {{.shape = {3, 1, 15}}}, {{"heads", 1}, {"kv_heads", 1}}}},
-       .bench = {"shakespeare-char", {{.shape = {8, 256, 1152}}}, {{"heads", 6}, {"kv_heads", 6}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"packed", {{.shape = {n.B, n.T, 3 * n.C}}}, {{"heads", n.H}, {"kv_heads", n.H}}};
+       },
        .flops = [](Inputs in,
                    const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(1) + 1); }},
   };

@@ -1,10 +1,12 @@
-#include "tests/op_table/op_table.h"
+#include "op_table/op_table.h"
 
 namespace galvan {
 namespace {
 
-const OpCase kColumns = {
-    "columns", {{.shape = {2048, 1536}}}, {{"dims", {0}}, {"keepdim", false}, {"correction", 1}}};
+OpCase columns(const Sizes& n) {
+  return {
+      "columns", {{.shape = {n.B * n.T, 4 * n.C}}}, {{"dims", {0}}, {"keepdim", false}, {"correction", 1}}};
+}
 
 Over over(const Attributes& a) { return {.dims = a.at("dims"), .keepdim = a.at("keepdim")}; }
 
@@ -31,7 +33,7 @@ std::vector<OpRow> reduce_rows() {
        .op = "sum",
        .call = [](Inputs in, const Attributes& a) { return only(sum(in[0], over(a))); },
        .length = length,
-       .bench = kColumns},
+       .bench = columns},
       {.name = "sum_to",
        .op = "sum",
        .call = [](Inputs in, const Attributes& a) { return only(sum_to(in[0], sizes(a))); },
@@ -41,34 +43,44 @@ std::vector<OpRow> reduce_rows() {
        .cases = {{"leading", {{.shape = {3, 5, 7}}}, {{"sizes", {7}}, {"dims", {0, 1}}}},
                  {"leading and middle", {{.shape = {3, 5, 7}}}, {{"sizes", {1, 7}}, {"dims", {0, 1}}}},
                  {"ends", {{.shape = {3, 5, 7}}}, {{"sizes", {1, 5, 1}}, {"dims", {0, 2}}}}},
-       .bench = {"rows", {{.shape = {2048, 1536}}}, {{"sizes", {1536}}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"rows", {{.shape = {n.B * n.T, 4 * n.C}}}, {{"sizes", {4 * n.C}}}};
+       }},
       {.name = "mean",
        .op = "mean",
        .call = [](Inputs in, const Attributes& a) { return only(mean(in[0], over(a))); },
        .length = length,
-       .bench = kColumns},
+       .bench = columns},
       {.name = "max",
        .op = "max",
        .call = [](Inputs in, const Attributes& a) { return only(max(in[0], over(a))); },
-       .bench = kColumns},
+       .bench = columns},
       {.name = "argmax",
        .op = "argmax",
        .call = [](Inputs in,
                   const Attributes& a) { return only(argmax(in[0], int(a.at("dim")), a.at("keepdim"))); },
        .has_backward = false,
-       .bench = {"rows", {{.shape = {2048, 1536}}}, {{"dim", 1}, {"keepdim", false}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"rows", {{.shape = {n.B * n.T, 4 * n.C}}}, {{"dim", 1}, {"keepdim", false}}};
+       }},
       {.name = "sample",
        .op = "sample",
        .call = [](Inputs in, const Attributes&) { return only(sample(in[0], {.temperature = 0}, 0)); },
        .has_backward = false,
        .twin = [](Inputs in, const Attributes&) { return only(argmax(in[0], 0)); },
        .cases = {{"few", {{.shape = {7}}}}, {"many", {{.shape = {33}}}}},
-       .bench = {"GPT-2's logits", {{.shape = {50257}}}}},
+       .bench = [](const Sizes&) -> OpCase {
+         return {"GPT-2's logits", {{.shape = {50257}}}};
+       }},
       {.name = "var",
        .op = "var",
        .call = [](Inputs in, const Attributes& a) { return only(var(in[0], over(a), a.at("correction"))); },
        .length = length,
-       .bench = {"rows", {{.shape = {2048, 1536}}}, {{"dims", {1}}, {"keepdim", false}, {"correction", 1}}}},
+       .bench = [](const Sizes& n) -> OpCase {
+         return {"rows",
+                 {{.shape = {n.B * n.T, 4 * n.C}}},
+                 {{"dims", {1}}, {"keepdim", false}, {"correction", 1}}};
+       }},
   };
 }
 
