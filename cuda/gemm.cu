@@ -5,15 +5,28 @@
 // Shapes   C [m, n], op(A) [m, k], op(B) [k, n], bias [n]; `batch` of each but the bias
 // Compute  2 batch m n k FLOPs
 // Memory   cublasLt's own; where C becomes the bias first, batch m n sizeof(T) bytes
+// Ladder   cuda/ladder/README.md: what may be put in cublasLt's place
 // Launch   cublasLt's own; where it adds no bias (double), C becomes the bias first, and the product is added to it; gelu
 //          but for bfloat16 and n a multiple of 8, its gradient, and sums in double are kernels of ours
 #include "core/kernels.h"
 #include "core/pointwise.h"
+#include "core/variants.h"
+#include "cuda/ladder/matmul.h"
 #include "cuda/map.h"
 #include "cuda/runtime/matmul.h"
 
 namespace galvan {
 namespace {
+
+Variants variants("matmul", "cuda",
+                  {{"cublaslt", "cuda/gemm.cu"},
+                   {"naive", "cuda/ladder/matmul_1_naive.cu"},
+                   {"coalesced", "cuda/ladder/matmul_2_coalesced.cu"},
+                   {"shared_tiles", "cuda/ladder/matmul_3_shared_tiles.cu"},
+                   {"register_tiles", "cuda/ladder/matmul_4_register_tiles.cu"},
+                   {"vector_loads", "cuda/ladder/matmul_5_vector_loads.cu"},
+                   {"warp_tiles", "cuda/ladder/matmul_6_warp_tiles.cu"},
+                   {"tensor_cores", "cuda/ladder/matmul_7_tensor_cores.cu"}});
 
 struct Sum {
   template <class T>
@@ -37,24 +50,41 @@ void start_from_bias(Cuda on, const Gemm<T, T>& g) {
   }
 }
 
-// Whether cublasLt has done it all; not where there is nothing to multiply.
+template <class T>
+void gemm_by_cublaslt(cudaStream_t stream, const Gemm<T, T>& product) {
+  if (cublas_matmul(stream, product)) return;
+  start_from_bias(Cuda{stream}, product);
+  Gemm<T, T> g = product;
+  g.bias = nullptr;
+  g.accumulate = true;
+  cublas_matmul(stream, g);
+}
+
+// Whether cublasLt has done it all; not where there is nothing to multiply, or another version is chosen.
 template <class T>
 bool multiplied(Cuda on, const Gemm<T, T>& g, const MatmulExtra<T>& extra) {
-  return g.m > 0 && g.n > 0 && g.k > 0 && cublas_matmul(on.stream, g, extra);
+  return variants.chosen() == 0 && g.m > 0 && g.n > 0 && g.k > 0 && cublas_matmul(on.stream, g, extra);
 }
 
 }  // namespace
 
 template <class T>
-void gemm(Cuda on, const Gemm<T, T>& product) {
-  Gemm<T, T> g = product;
+void gemm(Cuda on, const Gemm<T, T>& g) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   if (g.k == 0) return start_from_bias(on, g);
-  if (cublas_matmul(on.stream, g)) return;
-  start_from_bias(on, g);
-  g.bias = nullptr;
-  g.accumulate = true;
-  cublas_matmul(on.stream, g);
+  if constexpr (std::is_same_v<T, double>) {
+    gemm_by_cublaslt(on.stream, g);
+  } else {
+    static constexpr void (*kVersions[])(cudaStream_t, const Gemm<T, T>&) = {gemm_by_cublaslt,
+                                                                             ladder::matmul_naive,
+                                                                             ladder::matmul_coalesced,
+                                                                             ladder::matmul_shared_tiles,
+                                                                             ladder::matmul_register_tiles,
+                                                                             ladder::matmul_vector_loads,
+                                                                             ladder::matmul_warp_tiles,
+                                                                             ladder::matmul_tensor_cores};
+    kVersions[variants.chosen()](on.stream, g);
+  }
 }
 
 template <class T>

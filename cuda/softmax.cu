@@ -7,12 +7,21 @@
 //          read three times) and 5 backward, 4 of log-softmax
 // Compute  about 5 R C FLOPs, under 1 FLOP per byte: bandwidth-bound, judge it in GB/s
 // Launch   one row a warp, four warps a block
+// Ladder   cuda/ladder/README.md: forward, this is the third rung of four
 #include "core/kernels.h"
 #include "core/math.h"
+#include "core/variants.h"
+#include "cuda/ladder/softmax.h"
 #include "cuda/warp.h"
 
 namespace galvan {
 namespace {
+
+Variants variants("softmax", "cuda",
+                  {{"warp_per_row", "cuda/softmax.cu"},
+                   {"thread_per_row", "cuda/ladder/softmax_1_thread_per_row.cu"},
+                   {"block_per_row", "cuda/ladder/softmax_2_block_per_row.cu"},
+                   {"online", "cuda/ladder/softmax_4_online.cu"}});
 
 constexpr int kWarps = 4;
 
@@ -59,13 +68,24 @@ __global__ void softmax_backward_warp_per_row(const T* y, const T* dy, T* dx, in
 
 unsigned blocks_of(int64_t rows) { return blocks_for(rows, kWarps); }
 
+template <class T, bool kLog>
+void warp_per_row(cudaStream_t stream, const T* x, T* y, int64_t rows, int64_t columns) {
+  launch<softmax_forward_warp_per_row<T, kLog>>(blocks_of(rows), kWarps * 32, 0, stream, x, y, rows, columns);
+}
+
 }  // namespace
 
 template <class T>
 void softmax_forward(Cuda on, const T* x, T* y, int64_t rows, int64_t columns) {
   if (rows == 0) return;
-  launch<softmax_forward_warp_per_row<T, false>>(blocks_of(rows), kWarps * 32, 0, on.stream, x, y, rows,
-                                                 columns);
+  if constexpr (std::is_same_v<T, double>) {
+    warp_per_row<T, false>(on.stream, x, y, rows, columns);
+  } else {
+    static constexpr void (*kVersions[])(cudaStream_t, const T*, T*, int64_t, int64_t) = {
+        warp_per_row<T, false>, ladder::softmax_thread_per_row, ladder::softmax_block_per_row,
+        ladder::softmax_online};
+    kVersions[variants.chosen()](on.stream, x, y, rows, columns);
+  }
 }
 
 template <class T>
@@ -78,8 +98,7 @@ void softmax_backward(Cuda on, const T* y, const T* dy, T* dx, int64_t rows, int
 template <class T>
 void log_softmax_forward(Cuda on, const T* x, T* y, int64_t rows, int64_t columns) {
   if (rows == 0) return;
-  launch<softmax_forward_warp_per_row<T, true>>(blocks_of(rows), kWarps * 32, 0, on.stream, x, y, rows,
-                                                columns);
+  warp_per_row<T, true>(on.stream, x, y, rows, columns);
 }
 
 template <class T>

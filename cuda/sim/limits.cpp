@@ -41,6 +41,11 @@ const RegisterTable& register_table() {
   return table;
 }
 
+unsigned registers_of(const std::string& kernel, const RegisterTable& registers) {
+  const auto known = registers.find(plain_name(kernel));
+  return known == registers.end() ? 0 : known->second;
+}
+
 void check_limits(const Launch& launch, const RegisterTable& registers) {
   const dim3 grid = launch.grid, block = launch.block;
   const auto require = [&](bool good, const auto&... rule) {
@@ -55,9 +60,8 @@ void check_limits(const Launch& launch, const RegisterTable& registers) {
   require(grid.x <= 0x7fffffffu && grid.y <= 65535 && grid.z <= 65535,
           "a grid has at most 2147483647, 65535 and 65535 blocks along x, y and z");
   require(launch.dynamic_shared_bytes <= kSharedLimit, "a block has at most ", kSharedLimit, " bytes");
-  const auto known = registers.find(plain_name(launch.kernel));
-  if (known == registers.end()) return;
-  const uint64_t of_thread = (known->second + kRegisterUnit - 1) / kRegisterUnit * kRegisterUnit;
+  const uint64_t of_thread =
+      (registers_of(launch.kernel, registers) + kRegisterUnit - 1) / kRegisterUnit * kRegisterUnit;
   const uint64_t warps = (threads + kWarpSize - 1) / kWarpSize;
   require(warps * kWarpSize * of_thread <= kRegistersOfBlock, "its threads need ", of_thread,
           " registers each by nvcc's report (docs/kernels.md), and a block has ", kRegistersOfBlock);

@@ -17,6 +17,8 @@ using RegisterTable = std::map<std::string, unsigned>;
 RegisterTable read_register_table(std::istream& table);
 // The project's own.
 const RegisterTable& register_table();
+// Of a kernel by its whole name, "galvan::softmax_rows<float>"; 0: it is not in the table.
+unsigned registers_of(const std::string& kernel, const RegisterTable& registers);
 
 // Throws Error when the launch asks for more than there is; registers of the kernels in the table.
 void check_limits(const Launch& launch, const RegisterTable& registers);

@@ -1,40 +1,9 @@
 // Every row of the op table on the card: forward and backward, for every dtype that the op takes, give what the CPU
 // gives in f64 (tests/core/ops.cpp compares that with PyTorch) for the same inputs.
 #include "core/gradcheck.h"
-#include "tests/op_table/harness.h"
+#include "op_check.h"
 
 using namespace galvan;
-
-namespace {
-
-std::vector<Tensor> on_card(std::span<const Tensor> inputs) {
-  std::vector<Tensor> out;
-  for (const Tensor& x : inputs) out.push_back(x.to(kCuda));
-  return out;
-}
-
-void check_row(const OpRow& row, const Sample& s, DType dtype, const Call& call,
-               const std::vector<Tensor>& card_inputs, const std::vector<Tensor>& wide_inputs) {
-  Sample random = s;  // upstream gradients that every dtype holds
-  random.golden = false;
-  const Result got = run(row, call, card_inputs, random), want = run(row, row.call, wide_inputs, random);
-  REQUIRE(got.outputs.size() == want.outputs.size());
-  for (size_t j = 0; j < got.outputs.size(); ++j) {
-    CHECK(got.outputs[j].device() == kCuda);
-    if (is_floating(want.outputs[j].dtype())) CHECK(got.outputs[j].dtype() == dtype);
-    check_close(got.outputs[j], want.outputs[j].to_vector(), dtype, row.length(s.inputs, s.attributes));
-  }
-  for (size_t i = 0; i < s.inputs.size(); ++i) {
-    REQUIRE(got.grads[i].defined() == want.grads[i].defined());
-    if (!got.grads[i].defined()) continue;
-    CAPTURE(i);
-    CHECK(got.grads[i].device() == kCuda);
-    check_close(got.grads[i], want.grads[i].to_vector(), dtype,
-                gradient_length(row, s, s.inputs[i], got.outputs));
-  }
-}
-
-}  // namespace
 
 TEST_CASE("every op on the card gives what the CPU gives in f64, forward and backward") {
   for (const OpRow& row : op_table())

@@ -4,7 +4,7 @@
 #include <iostream>
 #include <set>
 
-#include "cuda/sim/counts.h"
+#include "counted.h"
 #include "memory_statements.h"
 
 using namespace galvan;
@@ -25,27 +25,6 @@ std::string memory_paragraph(const std::filesystem::path& path) {
     paragraph += (paragraph.empty() ? "" : " ") + text.substr(words);
   }
   return paragraph;
-}
-
-// Of all launches of a call.
-sim::Counts count(const Traffic& traffic) {
-  sim::start_counting();
-  {
-    Card card;
-    traffic.run(card);
-    card.contents();
-  }
-  sim::Counts all;
-  for (const sim::Counts& launch : sim::take_counts()) {
-    all.bytes_read += launch.bytes_read, all.bytes_written += launch.bytes_written;
-    all.distinct_bytes_read += launch.distinct_bytes_read;
-    all.distinct_bytes_written += launch.distinct_bytes_written;
-    all.requests += launch.requests, all.sectors += launch.sectors, all.uncoalesced += launch.uncoalesced;
-    all.shared_transactions += launch.shared_transactions, all.bank_conflicts += launch.bank_conflicts;
-    all.barriers += launch.barriers;
-  }
-  CHECK(sim::take_error() == "");
-  return all;
 }
 
 // GALVAN_SHOW_COUNTS in the environment: a line a call.
@@ -72,8 +51,8 @@ void check_bytes(const char* which, uint64_t counted, int64_t stated) {
 
 std::vector<Statement> all_statements() {
   std::vector<Statement> all;
-  for (const auto& of_files :
-       {pointwise_statements(), row_statements(), attention_statements(), optimizer_statements()})
+  for (const auto& of_files : {pointwise_statements(), row_statements(), attention_statements(),
+                               optimizer_statements(), ladder_statements()})
     all.insert(all.end(), of_files.begin(), of_files.end());
   return all;
 }
@@ -88,7 +67,7 @@ TEST_CASE("kernels move the bytes that their files' heads state") {
     CHECK(memory_paragraph(kFolder / statement.file) == statement.memory);
     for (const Traffic& traffic : statement.traffic) {
       CAPTURE(traffic.what);
-      const sim::Counts counts = count(traffic);
+      const sim::Counts counts = counts_of(traffic.run);
       show(statement, traffic, counts);
       check_bytes("distinct", counts.distinct_bytes_read + counts.distinct_bytes_written, traffic.distinct);
       check_bytes("asked for", counts.bytes_read + counts.bytes_written, traffic.asked);
@@ -99,7 +78,8 @@ TEST_CASE("kernels move the bytes that their files' heads state") {
 TEST_CASE("every file of kernels states its memory traffic, and has it checked") {
   std::set<std::string> stated, files;
   for (const Statement& statement : all_statements()) stated.insert(statement.file);
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder))
-    if (entry.path().extension() == ".cu") files.insert(entry.path().filename().string());
+  for (const std::filesystem::path& folder : {kFolder, kFolder / "ladder"})
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      if (entry.path().extension() == ".cu") files.insert(entry.path().lexically_relative(kFolder).string());
   CHECK(stated == files);
 }

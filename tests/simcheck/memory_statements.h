@@ -27,5 +27,6 @@ std::vector<Statement> pointwise_statements();
 std::vector<Statement> row_statements();
 std::vector<Statement> attention_statements();
 std::vector<Statement> optimizer_statements();
+std::vector<Statement> ladder_statements();
 
 }  // namespace galvan

@@ -9,6 +9,7 @@
 #include "attention_case.h"
 #include "core/pointwise.h"
 #include "cuda/sim/skip.h"
+#include "ladder_cases.h"
 
 using namespace galvan;
 
@@ -36,6 +37,14 @@ void norm_gradients(Card& card, int64_t rows, int64_t columns) {
                                    .partial = card.zeros<float>(2 * row_blocks(rows) * columns),
                                    .rows = rows,
                                    .columns = columns});
+}
+
+template <class T>
+Case product_by(const char* version) {
+  return [version](Card& card) {
+    const ChosenVersion chosen("matmul", version);
+    gemm(card.on(), dense_product<T>(card, 2, 2, 40));
+  };
 }
 
 // Small launches, the quickest first, that together come to every barrier and wait of the kernels.
@@ -104,6 +113,11 @@ const std::vector<Case> kCases = {
       attend<bfloat16>(card,
                        {.B = 1, .H = 1, .G = 1, .Tq = 65, .Tk = 65, .D = 8, .causal = false, .scale = 1});
     },
+    product_by<float>("shared_tiles"),
+    product_by<float>("register_tiles"),
+    product_by<float>("vector_loads"),
+    product_by<float>("warp_tiles"),
+    product_by<bfloat16>("tensor_cores"),
 };
 
 struct Outcome {
@@ -129,16 +143,18 @@ Outcome run(const Case& launch) {
 std::vector<std::string> barriers_in_sources() {
   const std::regex barrier("__syncthreads\\(|__syncwarp\\(|cp_async_wait<");
   std::vector<std::string> lines;
-  const std::filesystem::path folder = std::filesystem::path(GALVAN_SOURCE_DIR) / "cuda";
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const std::string extension = entry.path().extension().string();
-    if (extension != ".cu" && extension != ".h") continue;
-    std::ifstream file(entry.path());
-    std::string text;
-    for (int line = 1; std::getline(file, text); ++line) {
-      text.resize(std::min(text.size(), text.find("//")));
-      if (std::regex_search(text, barrier))
-        lines.push_back("cuda/" + entry.path().filename().string() + ":" + std::to_string(line));
+  for (const std::string folder : {"cuda/", "cuda/ladder/"}) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::filesystem::path(GALVAN_SOURCE_DIR) / folder)) {
+      const std::string extension = entry.path().extension().string();
+      if (extension != ".cu" && extension != ".h") continue;
+      std::ifstream file(entry.path());
+      std::string text;
+      for (int line = 1; std::getline(file, text); ++line) {
+        text.resize(std::min(text.size(), text.find("//")));
+        if (std::regex_search(text, barrier))
+          lines.push_back(folder + entry.path().filename().string() + ":" + std::to_string(line));
+      }
     }
   }
   std::sort(lines.begin(), lines.end());

@@ -1,0 +1,92 @@
+// Every version of a kernel that there are several of (core/variants.h) is right: production's, and each rung of the
+// ladder.
+#include <string>
+
+#include "core/variants.h"
+#include "gemm_case.h"
+#include "op_check.h"
+
+using namespace galvan;
+
+namespace {
+
+// check() with every version of the card's kernel chosen in turn.
+template <class F>
+void with_each_version(const std::string& kernel, const F& check) {
+  bool found = false;
+  for (Variants* const variants : all_variants()) {
+    if (variants->device() != "cuda" || variants->kernel() != kernel) continue;
+    found = true;
+    CHECK(variants->chosen() == 0);
+    for (const Variant& version : variants->all()) {
+      CAPTURE(std::string(version.name));
+      variants->choose(version.name);
+      check();
+    }
+    variants->choose(variants->all()[0].name);
+  }
+  CHECK_MESSAGE(found, kernel << " has no versions");
+}
+
+// The op table's cases of the row, and these.
+void check_op(const std::string& name, const std::vector<OpCase>& more) {
+  for (const OpRow& row : op_table()) {
+    if (row.name != name) continue;
+    std::vector<Sample> cases = samples(row);
+    for (const OpCase& c : more)
+      cases.push_back({.name = c.name, .inputs = make_inputs(c, DType::f64), .attributes = c.attributes});
+    for (const Sample& s : cases) {
+      CAPTURE(s.name);
+      for (const DType dtype : {DType::f32, DType::bf16}) {
+        CAPTURE(std::string(galvan::name(dtype)));
+        const std::vector<Tensor> narrow = converted(s.inputs, dtype);
+        check_row(row, s, dtype, row.call, on_card(narrow), converted(narrow, DType::f64));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("matmul: every version gives what the CPU gives") {
+  with_each_version("matmul", [] { check_op("matmul", {}); });
+}
+
+TEST_CASE("matmul: products that do more go through the chosen version too") {
+  choose_variant("matmul=coalesced");
+  check_op("gelu_mlp", {});
+  choose_variant("matmul=cublaslt");
+}
+
+TEST_CASE_TEMPLATE("matmul: every version takes odd sizes, transposes, strides, bias and batches", T, float,
+                   bfloat16) {
+  const Stream stream;
+  with_each_version("matmul", [&] {
+    for (const bool transpose_a : {false, true}) {
+      for (const bool transpose_b : {false, true}) {
+        CAPTURE(transpose_b);
+        const auto check = [&](GemmCase t) {
+          t.transpose_a = transpose_a;
+          t.transpose_b = transpose_b;
+          check_gemm<T>({stream}, t);
+        };
+        check({.m = 130, .n = 5, .k = 35});
+        check({.m = 5, .n = 67, .k = 19, .bias = true});
+        check({.m = 16, .n = 72, .k = 40, .accumulate = true});                    // in whole packs
+        check({.m = 9, .n = 16, .k = 8, .bias = true, .batch = 3, .padding = 8});  // and in those
+        check({.m = 3, .n = 2, .k = 1, .accumulate = true, .batch = 2, .shared_b = true, .padding = 1});
+      }
+    }
+    check_gemm<T>({stream}, {.m = 3, .n = 5, .k = 0, .bias = true});
+    check_gemm<T>({stream}, {.m = 3, .n = 0, .k = 4});
+  });
+}
+
+TEST_CASE("softmax: every version gives what the CPU gives") {
+  with_each_version("softmax", [] {
+    check_op("softmax", {{"5x129", {{.shape = {5, 129}, .scale = 8}}, {{"dim", -1}}},
+                         {"2x300", {{.shape = {2, 300}, .scale = 8}}, {{"dim", -1}}},
+                         {"130x2", {{.shape = {130, 2}}}, {{"dim", -1}}},
+                         {"0x3", {{.shape = {0, 3}}}, {{"dim", -1}}}});
+  });
+}

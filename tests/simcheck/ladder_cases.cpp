@@ -1,0 +1,89 @@
+#include "ladder_cases.h"
+
+#include "core/check.h"
+#include "memory_statements.h"
+
+namespace galvan {
+namespace {
+
+Variants& variants_of(std::string_view kernel) {
+  for (Variants* const variants : all_variants())
+    if (variants->device() == "cuda" && variants->kernel() == kernel) return *variants;
+  fail("no versions of '", kernel, "'");
+}
+
+Ladder matmul() {
+  constexpr int64_t m = 128, n = 128, k = 64, kSize = 2;
+  constexpr int64_t a = m * k * kSize, b = k * n * kSize, c = m * n * kSize, distinct = a + b + c;
+  return {
+      "matmul",
+      "C [128, 128] = A [128, 64] B [64, 128] in bfloat16",
+      [](Card& card) { gemm(card.on(), dense_product<bfloat16>(card, m, n, k)); },
+      {{"naive",
+        "asked for are A n / 2 times and B m / 16 times, for a warp has 16 rows of 2 columns; distinct A, B "
+        "and C once",
+        distinct, a * n / 2 + b * m / 16 + c},
+       {"coalesced", "asked for are A n / 16 times and B m / 2 times; distinct A, B and C once", distinct,
+        a * n / 16 + b * m / 2 + c},
+       {"shared_tiles", "asked for are A n / 16 times and B m / 16 times; distinct A, B and C once", distinct,
+        a * n / 16 + b * m / 16 + c},
+       {"register_tiles", "asked for are A n / 64 times and B m / 64 times; distinct A, B and C once",
+        distinct, a * n / 64 + b * m / 64 + c},
+       {"vector_loads", "asked for are A n / 64 times and B m / 64 times; distinct A, B and C once", distinct,
+        a * n / 64 + b * m / 64 + c},
+       {"warp_tiles", "asked for are A n / 64 times and B m / 128 times; distinct A, B and C once", distinct,
+        a * n / 64 + b * m / 128 + c},
+       {"tensor_cores", "asked for are A n / 64 times and B m / 128 times; distinct A, B and C once",
+        distinct, a * n / 64 + b * m / 128 + c},
+       {"cublaslt"}}};
+}
+
+Ladder softmax() {
+  constexpr int64_t R = 32, C = 256, bytes = R * C * 4;
+  return {
+      "softmax",
+      "32 rows of 256 floats",
+      [](Card& card) {
+        softmax_forward<float>(card.on(), card.random<float>(R * C), card.zeros<float>(R * C), R, C);
+      },
+      {{"thread_per_row",
+        "2 R C sizeof(T) bytes while the rows fit in L1; asked for are 4, for x is read three times",
+        2 * bytes, 4 * bytes},
+       {"block_per_row",
+        "2 R C sizeof(T) bytes while a row fits in L1; asked for are 4, for x is read three times", 2 * bytes,
+        4 * bytes},
+       {"warp_per_row"},
+       {"online", "2 R C sizeof(T) bytes while a row fits in L1; asked for are 3", 2 * bytes, 3 * bytes}}};
+}
+
+}  // namespace
+
+ChosenVersion::ChosenVersion(std::string_view kernel, std::string_view version)
+    : variants_(variants_of(kernel)) {
+  variants_.choose(version);
+}
+ChosenVersion::~ChosenVersion() { variants_.choose(variants_.all()[0].name); }
+
+std::string file_of(std::string_view kernel, std::string_view version) {
+  for (const Variant& v : variants_of(kernel).all())
+    if (v.name == version) return std::string(v.file);
+  fail(kernel, ": no version '", version, "'");
+}
+
+const std::vector<Ladder>& ladders() {
+  static const std::vector<Ladder> all = {matmul(), softmax()};
+  return all;
+}
+
+std::vector<Statement> ladder_statements() {
+  std::vector<Statement> all;
+  for (const Ladder& ladder : ladders())
+    for (const Rung& rung : ladder.rungs)
+      if (!rung.memory.empty())
+        all.push_back({file_of(ladder.kernel, rung.version).substr(sizeof("cuda/") - 1),
+                       rung.memory,
+                       {{ladder.shape, ladder.by(rung), rung.distinct, rung.asked}}});
+  return all;
+}
+
+}  // namespace galvan

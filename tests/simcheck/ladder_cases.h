@@ -1,0 +1,63 @@
+// The ladders' calls at small shapes: what each version of a kernel (core/variants.h) is counted on.
+#pragma once
+
+#include <functional>
+
+#include "card.h"
+#include "core/variants.h"
+
+namespace galvan {
+
+// While it lives, the card's kernel is this version of it.
+class ChosenVersion {
+ public:
+  ChosenVersion(std::string_view kernel, std::string_view version);
+  ~ChosenVersion();
+  ChosenVersion(const ChosenVersion&) = delete;
+  ChosenVersion& operator=(const ChosenVersion&) = delete;
+
+ private:
+  Variants& variants_;
+};
+
+// C [m, n] = A [m, k] B [k, n], all dense.
+template <class T>
+Gemm<T, T> dense_product(Card& card, int64_t m, int64_t n, int64_t k) {
+  return {.m = m,
+          .n = n,
+          .k = k,
+          .a = card.random<T>(m * k),
+          .lda = k,
+          .b = card.random<T>(k * n),
+          .ldb = n,
+          .c = card.zeros<T>(m * n),
+          .ldc = n};
+}
+
+// A version, what the head of its file says of memory and how many bytes that is (memory_statements.h); nothing where
+// another file of tests has that.
+struct Rung {
+  std::string version;
+  std::string memory = {};
+  int64_t distinct = 0, asked = 0;
+};
+
+struct Ladder {
+  std::string kernel, shape;
+  std::function<void(Card&)> call;
+  std::vector<Rung> rungs;  // from the lowest up
+
+  std::function<void(Card&)> by(const Rung& rung) const {
+    return [kernel = kernel, version = rung.version, call = call](Card& card) {
+      const ChosenVersion chosen(kernel, version);
+      call(card);
+    };
+  }
+};
+
+const std::vector<Ladder>& ladders();
+
+// Where the version stands: "cuda/softmax.cu".
+std::string file_of(std::string_view kernel, std::string_view version);
+
+}  // namespace galvan
