@@ -11,7 +11,7 @@
 #include "core/autograd.h"
 #include "core/kernels.h"
 #include "core/replay.h"
-#include "tests/core/tolerance.h"
+#include "op_table/tolerance.h"
 #include "tests/models/small_model.h"
 #include "training_run.h"
 
