@@ -5,7 +5,7 @@
 //
 //   template <class T>
 //   void softmax_forward(Cpu on, const T* x, T* y, int64_t rows, int64_t columns) {
-//     static constexpr auto kRungs = std::to_array({vectorised<T>, naive<T>});  // in the same order
+//     static constexpr decltype(&naive<T>) kRungs[] = {vectorised<T>, naive<T>};  // in the same order
 //     kRungs[softmax.chosen()](on, x, y, rows, columns);
 //   }
 #pragma once

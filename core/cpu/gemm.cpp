@@ -5,11 +5,20 @@
 #include <cassert>
 
 #include "core/check.h"
+#include "core/cpu/ladder/ladder.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
+#include "core/variants.h"
 
 namespace galvan {
 namespace {
+
+Variants versions("matmul", "cpu",
+                  {{"packed", "core/cpu/gemm_packed.cpp"},
+                   {"naive", "core/cpu/ladder/matmul_1_naive.cpp"},
+                   {"loop_order", "core/cpu/ladder/matmul_2_loop_order.cpp"},
+                   {"cache_blocked", "core/cpu/ladder/matmul_3_cache_blocked.cpp"},
+                   {"micro_kernel", "core/cpu/ladder/matmul_4_micro_kernel.simd.cpp"}});
 
 std::atomic<MatmulBackend> backend{MatmulBackend::packed};
 
@@ -24,6 +33,34 @@ void gemm_one(const Gemm<In, Out>& product) {
   } else {
     gemm_packed(product);
   }
+}
+
+// Product `index` of the batch.
+template <class In, class Out>
+Gemm<In, Out> item(const Gemm<In, Out>& g, int64_t index) {
+  Gemm<In, Out> one = g;
+  one.a += index * g.batch_stride_a;
+  one.b += index * g.batch_stride_b;
+  one.c += index * g.batch_stride_c;
+  return one;
+}
+
+template <class In, class Out>
+void whole_batch(const Gemm<In, Out>& g) {
+  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+  if (g.batch > 1 && flops < kWholeProductFlops) {
+    const auto grain = static_cast<int64_t>(kTaskFlops / (flops + 1)) + 1;
+    parallel_ranges(g.batch, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t index = begin; index < end; ++index) gemm_one(item(g, index));
+    });
+  } else {
+    for (int64_t index = 0; index < g.batch; ++index) gemm_one(item(g, index));
+  }
+}
+
+template <class In, class Out, void (*rung)(const Gemm<In, Out>&)>
+void one_by_one(const Gemm<In, Out>& g) {
+  for (int64_t index = 0; index < g.batch; ++index) rung(item(g, index));
 }
 
 }  // namespace
@@ -47,22 +84,11 @@ void gemm(const Gemm<In, Out>& product) {
     g.m *= g.batch;
     g.batch = 1;
   }
-  const auto item = [&](int64_t index) {
-    Gemm<In, Out> one = g;
-    one.a += index * g.batch_stride_a;
-    one.b += index * g.batch_stride_b;
-    one.c += index * g.batch_stride_c;
-    gemm_one(one);
-  };
-  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
-  if (g.batch > 1 && flops < kWholeProductFlops) {
-    const auto grain = static_cast<int64_t>(kTaskFlops / (flops + 1)) + 1;
-    parallel_ranges(g.batch, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t index = begin; index < end; ++index) item(index);
-    });
-  } else {
-    for (int64_t index = 0; index < g.batch; ++index) item(index);
-  }
+  static constexpr decltype(&whole_batch<In, Out>) kVersions[] = {
+      whole_batch<In, Out>, one_by_one<In, Out, ladder::matmul_naive>,
+      one_by_one<In, Out, ladder::matmul_loop_order>, one_by_one<In, Out, ladder::matmul_cache_blocked>,
+      one_by_one<In, Out, ladder::matmul_micro_kernel>};
+  kVersions[versions.chosen()](g);
 }
 
 template <class T>

@@ -96,9 +96,11 @@ class PackedProduct {
     // A is read in place if it is stored as the kernel reads it, and its rows do not share lines of L1.
     const bool in_units = !kernels.packs_a && g_.lda % kernels.unit == 0 && g_.k % kernels.unit == 0;
     const bool rows_share_lines = g_.k > 16 && g_.lda * static_cast<int64_t>(sizeof(In)) % 4096 == 0;
-    // So is a transposed A that few panels of B are multiplied with: its rows do share lines of L1.
-    in_place_transposed_ =
-        g_.transpose_a && kernels.unit == 1 && !kernels.packs_a && g_.n <= kMaxPanelsInPlace * width_;
+    // So is a transposed A that few panels of B are multiplied with: its rows do share lines of L1, unless they lie
+    // so far apart that they push each other out before the next tile comes to them.
+    in_place_transposed_ = g_.transpose_a && kernels.unit == 1 && !kernels.packs_a &&
+                           g_.n <= kMaxPanelsInPlace * width_ &&
+                           g_.lda * static_cast<int64_t>(sizeof(In)) % 2048 != 0;
     pack_a_ = !in_place_transposed_ && (g_.transpose_a || !in_units || rows_share_lines);
     // Packed, 16 more keep rows from falling on the same lines of a cache.
     a_stride_ = pack_a_ ? round_up(units_, 16) + 16 : g_.lda / kernels.unit;

@@ -9,12 +9,19 @@
 // Order    dweight and dbias are summed over fixed blocks of rows, then block after block
 #include <cmath>
 
+#include "core/cpu/ladder/ladder.h"
 #include "core/cpu/rows.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
+#include "core/variants.h"
 
 namespace galvan {
 namespace {
+
+Variants versions("layer_norm", "cpu",
+                  {{"vectorised", "core/cpu/norm.cpp"},
+                   {"naive", "core/cpu/ladder/layer_norm_1_naive.cpp"},
+                   {"row_by_row", "core/cpu/ladder/layer_norm_2_row_by_row.cpp"}});
 
 template <bool kValue>
 using Flag = std::integral_constant<bool, kValue>;
@@ -46,10 +53,8 @@ Statistics<T> row_statistics(const T* s, int64_t columns, bool centered, double 
   return {mean, A(1) / std::sqrt(squares * scale + static_cast<A>(eps))};
 }
 
-}  // namespace
-
 template <class T>
-void norm_forward(Cpu, const NormForward<T>& p) {
+void norm_forward_vectorised(const NormForward<T>& p) {
   using A = Acc<T>;
   const int64_t columns = p.columns;
   parallel_ranges(p.rows, rows_per_task(columns), [&](int64_t begin, int64_t end) {
@@ -79,8 +84,6 @@ void norm_forward(Cpu, const NormForward<T>& p) {
     });
   });
 }
-
-namespace {
 
 // dx of one row; adds the row's terms to dweight and dbias, in Acc<T>.
 template <bool kWeighted, bool kHasDsum, class T>
@@ -117,10 +120,8 @@ void row_backward(const NormBackward<T>& p, int64_t r, Acc<T>* __restrict dweigh
     for (int64_t c = 0; c < columns; ++c) dbias[c] += static_cast<A>(dy[c]);
 }
 
-}  // namespace
-
 template <class T>
-void norm_backward(Cpu, const NormBackward<T>& p) {
+void norm_backward_vectorised(const NormBackward<T>& p) {
   using A = Acc<T>;
   const int64_t blocks = row_blocks(p.rows), columns = p.columns;
   const int64_t block_rows = blocks > 0 ? (p.rows + blocks - 1) / blocks : 1;
@@ -138,6 +139,22 @@ void norm_backward(Cpu, const NormBackward<T>& p) {
   });
   if (p.dweight) sum_blocks(dweights, blocks, columns, p.dweight);
   if (p.dbias) sum_blocks(dbiases, blocks, columns, p.dbias);
+}
+
+}  // namespace
+
+template <class T>
+void norm_forward(Cpu, const NormForward<T>& p) {
+  static constexpr decltype(&norm_forward_vectorised<T>) kVersions[] = {
+      norm_forward_vectorised<T>, ladder::norm_forward_naive<T>, ladder::norm_forward_row_by_row<T>};
+  kVersions[versions.chosen()](p);
+}
+
+template <class T>
+void norm_backward(Cpu, const NormBackward<T>& p) {
+  static constexpr decltype(&norm_backward_vectorised<T>) kVersions[] = {
+      norm_backward_vectorised<T>, ladder::norm_backward_naive<T>, ladder::norm_backward_row_by_row<T>};
+  kVersions[versions.chosen()](p);
 }
 
 #define GALVAN_NORM(T)                                    \

@@ -2,12 +2,20 @@
 // Memory   SGD reads weight, gradient, buffer and writes weight, buffer: 20 bytes an element in f32; Adam 28. The
 //          squares read the gradients once more
 // Compute  under 15 FLOPs an element: bandwidth-bound
-// A task is a piece. The loops have no branches that depend on data, so the compiler vectorises them.
+// A task is a piece.
+#include "core/cpu/ladder/ladder.h"
+#include "core/cpu/update_elements.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
+#include "core/variants.h"
 
 namespace galvan {
 namespace {
+
+Variants versions("adamw", "cpu",
+                  {{"flat", "core/cpu/optimizer.cpp"},
+                   {"pass_per_operation", "core/cpu/ladder/adamw_1_pass_per_operation.cpp"},
+                   {"one_pass", "core/cpu/ladder/adamw_2_one_pass.cpp"}});
 
 template <class T>
 double sum_of_squares(const T* x, int64_t n) {
@@ -28,29 +36,41 @@ double sum_of_squares(const T* x, int64_t n) {
   return sum;
 }
 
-// The n elements at which the blocks' pointers stand.
-template <class Update, class T>
-void update_elements(const Update& update_of, const UpdateBlocks<T>& blocks, int64_t n) {
-  using M = Acc<T>;
-  const Update update = update_of;
-  constexpr bool kMasters = !std::is_same_v<T, M>;
-  T* __restrict weight = blocks.weight;
-  M* master = blocks.master;  // without masters these are the weights
-  const T* __restrict grad = blocks.grad;
-  M* __restrict state0 = blocks.state0;
-  M* __restrict state1 = blocks.state1;
-  if constexpr (kMasters)  // in loops of their own: all in one, no compiler here makes vector code of it
-    for (int64_t i = 0; i < n; ++i) master[i] = current_master(weight[i], master[i]);
-  for (int64_t i = 0; i < n; ++i) {
-    M state[2] = {};
-    if constexpr (Update::kStates > 0) state[0] = state0[i];
-    if constexpr (Update::kStates > 1) state[1] = state1[i];
-    master[i] = update(master[i], static_cast<M>(grad[i]), state);
-    if constexpr (Update::kStates > 0) state0[i] = state[0];
-    if constexpr (Update::kStates > 1) state1[i] = state[1];
+// The tensors of which pieces are: neighbours of one segment make a piece of the whole.
+template <class F>
+void for_tensors(const UpdatePieces& p, const F& body) {
+  for (int64_t i = 0; i < p.count;) {
+    const UpdatePiece& first = p.pieces[i];
+    int64_t size = 0;
+    for (; i < p.count && p.pieces[i].segment == first.segment; ++i) size += p.pieces[i].size;
+    if (p.has_grad[first.segment]) body(first.segment, first.begin, size);
   }
-  if constexpr (kMasters)
-    for (int64_t i = 0; i < n; ++i) weight[i] = T(master[i]);
+}
+
+template <class T>
+UpdateBlocks<T> from(const UpdateBlocks<T>& blocks, int64_t begin) {
+  const auto moved = [&](auto* block) { return block == nullptr ? nullptr : block + begin; };
+  return {moved(blocks.weight), moved(blocks.master), moved(blocks.grad), moved(blocks.state0),
+          moved(blocks.state1)};
+}
+
+template <class Rule, class T>
+void update_flat(const UpdatePieces& p, const typename Rule::template Coefficients<Acc<T>>* coefficients,
+                 const UpdateBlocks<T>& blocks) {
+  parallel_for(p.count, [&](int64_t i) {
+    const UpdatePiece& piece = p.pieces[i];
+    if (!p.has_grad[piece.segment]) return;
+    coefficients[piece.segment].with_update(
+        [&](const auto& update) { update_elements(update, from(blocks, piece.begin), piece.size); });
+  });
+}
+
+template <class T, void (*rung)(const AdamUpdate<Acc<T>>&, const UpdateBlocks<T>&, int64_t)>
+void update_tensors(const UpdatePieces& p, const AdamRule::Coefficients<Acc<T>>* coefficients,
+                    const UpdateBlocks<T>& blocks) {
+  for_tensors(p, [&](int32_t segment, int64_t begin, int64_t size) {
+    rung(coefficients[segment].c, from(blocks, begin), size);
+  });
 }
 
 }  // namespace
@@ -88,15 +108,14 @@ void update_pieces(Cpu, const UpdatePieces& p,
                    const typename Rule::template Coefficients<Acc<T>>* coefficients,
                    const StepControl* control, const UpdateBlocks<T>& blocks) {
   if (!control->applied) return;
-  parallel_for(p.count, [&](int64_t i) {
-    const UpdatePiece& piece = p.pieces[i];
-    if (!p.has_grad[piece.segment]) return;
-    const auto from_begin = [&](auto* block) { return block == nullptr ? nullptr : block + piece.begin; };
-    const UpdateBlocks<T> here{from_begin(blocks.weight), from_begin(blocks.master), from_begin(blocks.grad),
-                               from_begin(blocks.state0), from_begin(blocks.state1)};
-    coefficients[piece.segment].with_update(
-        [&](const auto& update) { update_elements(update, here, piece.size); });
-  });
+  if constexpr (std::is_same_v<Rule, AdamRule>) {
+    static constexpr decltype(&update_flat<Rule, T>) kVersions[] = {
+        update_flat<Rule, T>, update_tensors<T, ladder::adamw_pass_per_operation>,
+        update_tensors<T, ladder::adamw_one_pass>};
+    kVersions[versions.chosen()](p, coefficients, blocks);
+  } else {
+    update_flat<Rule>(p, coefficients, blocks);
+  }
 }
 
 #define GALVAN_RULE(Rule, T)                                                                        \

@@ -11,13 +11,20 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/cpu/ladder/ladder.h"
 #include "core/cpu/scratch.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
 #include "core/pointwise.h"
+#include "core/variants.h"
 
 namespace galvan {
 namespace {
+
+Variants versions("sum", "cpu",
+                  {{"chunks", "core/cpu/reduce.cpp"},
+                   {"one_accumulator", "core/cpu/ladder/sum_1_one_accumulator.cpp"},
+                   {"many_accumulators", "core/cpu/ladder/sum_2_many_accumulators.cpp"}});
 
 constexpr int kLanes = 64;
 constexpr int64_t kRowChunk = 1 << 14;  // elements of a row summed in one go
@@ -132,13 +139,20 @@ void reduce(const T* x, int64_t outer, int64_t length, int64_t inner, const Writ
   reduce<Op, A>(static_cast<const A*>(sums), outer, chunks, inner, write);
 }
 
+template <class T>
+void sum_chunks(const T* x, T* y, int64_t outer, int64_t length, int64_t inner, double scale) {
+  using A = Acc<T>;
+  reduce<SumOf<A>, A>(x, outer, length, inner,
+                      [y, scale](int64_t at, A total) { y[at] = static_cast<T>(MulScalar{scale}(total)); });
+}
+
 }  // namespace
 
 template <class T>
 void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner, double scale) {
-  using A = Acc<T>;
-  reduce<SumOf<A>, A>(x, outer, length, inner,
-                      [y, scale](int64_t at, A total) { y[at] = static_cast<T>(MulScalar{scale}(total)); });
+  static constexpr decltype(&sum_chunks<T>) kVersions[] = {sum_chunks<T>, ladder::sum_one_accumulator<T>,
+                                                           ladder::sum_many_accumulators<T>};
+  kVersions[versions.chosen()](x, y, outer, length, inner, scale);
 }
 
 template <class T>

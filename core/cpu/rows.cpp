@@ -7,11 +7,18 @@
 // Memory   2 R C sizeof(T) bytes forward, 3 backward, while a row stays in the L1 cache
 #include "core/cpu/rows.h"
 
+#include "core/cpu/ladder/ladder.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
+#include "core/variants.h"
 
 namespace galvan {
 namespace {
+
+Variants versions("softmax", "cpu",
+                  {{"vectorised", "core/cpu/rows.cpp"},
+                   {"naive", "core/cpu/ladder/softmax_1_naive.cpp"},
+                   {"one_exp", "core/cpu/ladder/softmax_2_one_exp.cpp"}});
 
 // Calls body(r) for every row.
 template <class F>
@@ -21,10 +28,8 @@ void for_rows(int64_t rows, int64_t columns, const F& body) {
   });
 }
 
-}  // namespace
-
 template <class T>
-void softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns) {
+void softmax_forward_vectorised(const T* x, T* y, int64_t rows, int64_t columns) {
   using A = Acc<T>;
   for_rows(rows, columns, [&](int64_t r) {
     const T* __restrict in = x + r * columns;
@@ -50,7 +55,7 @@ void softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns) {
 }
 
 template <class T>
-void softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns) {
+void softmax_backward_vectorised(const T* y, const T* dy, T* dx, int64_t rows, int64_t columns) {
   using A = Acc<T>;
   for_rows(rows, columns, [&](int64_t r) {
     const T* __restrict p = y + r * columns;
@@ -61,6 +66,22 @@ void softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t
     for (int64_t c = 0; c < columns; ++c)
       out[c] = static_cast<T>(static_cast<A>(p[c]) * (static_cast<A>(upstream[c]) - dot));
   });
+}
+
+}  // namespace
+
+template <class T>
+void softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns) {
+  static constexpr decltype(&softmax_forward_vectorised<T>) kVersions[] = {
+      softmax_forward_vectorised<T>, ladder::softmax_forward_naive<T>, ladder::softmax_forward_one_exp<T>};
+  kVersions[versions.chosen()](x, y, rows, columns);
+}
+
+template <class T>
+void softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns) {
+  static constexpr decltype(&softmax_backward_vectorised<T>) kVersions[] = {
+      softmax_backward_vectorised<T>, ladder::softmax_backward_naive<T>, ladder::softmax_backward_naive<T>};
+  kVersions[versions.chosen()](y, dy, dx, rows, columns);
 }
 
 template <class T>

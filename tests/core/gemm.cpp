@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/parallel.h"
 #include "tests/core/each_isa.h"
+#include "tests/core/each_variant.h"
 #include "tests/core/worst.h"
 
 using namespace galvan;
@@ -184,6 +185,21 @@ TEST_CASE("gemm over a batch, with one B for all or one each") {
       }
     }
   }
+}
+
+TEST_CASE_TEMPLATE("every rung of the ladder takes every layout", T, float, double, bfloat16) {
+  for_each_variant("matmul", [](Variants& versions) {
+    const auto check_all = [] {
+      for (const Case& shape : {Case{3, 5, 0}, Case{1, 1, 1}, Case{13, 35, 31}, Case{25, 65, 19}})
+        for (int flags = 0; flags < 16; ++flags) {
+          const bool transpose_a = flags & 1, transpose_b = flags & 2, bias = flags & 4,
+                     accumulate = flags & 8;
+          check_case<T, T>({shape.m, shape.n, shape.k, transpose_a, transpose_b, bias, accumulate, 2, bias});
+        }
+      if constexpr (std::is_same_v<T, bfloat16>) check_case<T, float>({14, 35, 67, true, true, true, true});
+    };
+    versions.all()[versions.chosen()].name == "micro_kernel" ? for_each_isa(check_all) : check_all();
+  });
 }
 
 TEST_CASE("a batch whose rows continue is one product") {

@@ -12,7 +12,7 @@
 #include "core/autograd.h"
 #include "core/gradcheck.h"
 #include "core/parallel.h"
-#include "tests/op_table/harness.h"
+#include "tests/op_table/checks.h"
 
 using namespace galvan;
 
@@ -43,73 +43,17 @@ TEST_CASE("every op of kOpTypes has a row, and every row an op") {
 }
 
 TEST_CASE("ops give what PyTorch gives, or their twin, forward and backward") {
-  for (const OpRow& row : op_table())
-    for (const Sample& s : samples(row)) {
-      CAPTURE(s.name);
-      const Result got = run(row, row.call, s.inputs, s);
-      const Result want = s.golden ? Result{} : run(row, row.twin, s.inputs, s);
-      const int64_t length = row.length(s.inputs, s.attributes);
-      REQUIRE(got.outputs.size() == (s.golden ? s.outputs.size() : want.outputs.size()));
-      for (size_t j = 0; j < got.outputs.size(); ++j)
-        check_close(got.outputs[j], s.golden ? s.outputs[j] : want.outputs[j].to_vector(), DType::f64,
-                    length);
-      for (size_t i = 0; i < s.inputs.size(); ++i) {
-        const std::vector<double> expected = s.golden                  ? s.grads[i]
-                                             : want.grads[i].defined() ? want.grads[i].to_vector()
-                                                                       : std::vector<double>{};
-        if (expected.empty() && s.inputs[i].numel() > 0) continue;
-        CAPTURE(i);
-        if (got.grads[i].defined())
-          check_close(got.grads[i], expected, DType::f64, gradient_length(row, s, s.inputs[i], got.outputs));
-      }
-    }
+  for (const OpRow& row : op_table()) check_against_reference(row);
 }
 
 TEST_CASE("f32 and bf16 give what f64 gives for the same inputs, forward and backward") {
   for (const OpRow& row : op_table())
-    for (const DType dtype : {DType::f32, DType::bf16}) {
-      if (!types_of(row.op).contains(dtype)) continue;
-      for (const Sample& s : samples(row)) {
-        CAPTURE(s.name);
-        CAPTURE(std::string(name(dtype)));
-        const std::vector<Tensor> narrow = converted(s.inputs, dtype);
-        const std::vector<Tensor> wide = converted(narrow, DType::f64);
-        Sample random = s;  // upstream gradients that every dtype holds
-        random.golden = false;
-        const Result got = run(row, row.call, narrow, random);
-        const Result want = run(row, row.call, wide, random);
-        for (size_t j = 0; j < got.outputs.size(); ++j) {
-          if (is_floating(want.outputs[j].dtype())) CHECK(got.outputs[j].dtype() == dtype);
-          check_close(got.outputs[j], want.outputs[j].to_vector(), dtype, row.length(s.inputs, s.attributes));
-        }
-        for (size_t i = 0; i < s.inputs.size(); ++i) {
-          CHECK(got.grads[i].defined() == want.grads[i].defined());
-          if (!got.grads[i].defined()) continue;
-          CAPTURE(i);
-          check_close(got.grads[i], want.grads[i].to_vector(), dtype,
-                      gradient_length(row, s, s.inputs[i], got.outputs));
-        }
-      }
-    }
+    for (const DType dtype : {DType::f32, DType::bf16}) check_against_f64(row, dtype);
 }
 
 TEST_CASE("i32 and bool give what f64 gives for whole numbers") {
   for (const OpRow& row : op_table())
-    for (const DType dtype : {DType::i32, DType::boolean}) {
-      if (!types_of(row.op).contains(dtype)) continue;
-      for (const Sample& s : samples(row)) {
-        if (!is_whole(s.attributes)) continue;
-        CAPTURE(s.name);
-        CAPTURE(std::string(name(dtype)));
-        const std::vector<Tensor> whole = whole_numbers(s.inputs, dtype);
-        std::vector<Tensor> wide;
-        for (size_t i = 0; i < whole.size(); ++i)
-          wide.push_back(is_floating(s.inputs[i].dtype()) ? whole[i].to(DType::f64) : whole[i]);
-        NoGrad guard;
-        const Outputs got = row.call(whole, s.attributes), want = row.call(wide, s.attributes);
-        for (size_t j = 0; j < got.size(); ++j) CHECK(got[j].to_vector() == want[j].to_vector());
-      }
-    }
+    for (const DType dtype : {DType::i32, DType::boolean}) check_whole_numbers(row, dtype);
 }
 
 TEST_CASE("gradients agree with differences") {
