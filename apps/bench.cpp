@@ -1,12 +1,18 @@
-// `galvan bench`: times the ops, keeps the times, and tells two builds apart.
+// `galvan bench`: times the kernels, keeps the times, and tells two builds apart.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <map>
 
-#include "apps/bench/table.h"
-#include "apps/bench/verdict.h"
+#include "apps/bench/card.h"
+#include "apps/bench/ladders.h"
+#include "apps/bench/measure.h"
+#include "apps/bench/page.h"
+#include "apps/bench/print.h"
+#include "apps/bench/turns.h"
 #include "apps/command.h"
 #include "apps/device.h"
 #include "apps/machine.h"
@@ -18,116 +24,92 @@
 namespace galvan {
 namespace {
 
-std::string microseconds(double seconds) { return printed("%.1f", seconds * 1e6); }
-
-void print_head(const BenchTable& table) {
-  std::printf("%s, %d thread%s, %s; copying %.1f GB/s, peak %.1f GFLOP/s\n", table.dtype.c_str(), threads(),
-              threads() == 1 ? "" : "s", isa_name(isa()), table.bytes_per_second / 1e9,
-              table.flops_per_second / 1e9);
-  std::printf("%-20s %-20s %-32s %10s %21s %7s %8s %7s %-7s %6s\n", "op", "pass", "inputs", "median us",
-              "20 % to 80 %", "GB/s", "GFLOP/s", "light", "bound", "error");
-}
-
-void print_row(const BenchTable& table, const BenchRow& row) {
-  const double median = quantile(row.times, 0.5);
-  const auto rate = [&](double amount) { return amount > 0 ? printed("%.1f", amount / median / 1e9) : ""; };
-  const Floor floor = floor_of(row, table);
-  std::printf("%-20s %-20s %-32s %10s %10s %10s %7s %8s %7s %-7s %6s%s%s\n", row.op.c_str(), row.pass.c_str(),
-              row.shape.c_str(), microseconds(median).c_str(), microseconds(quantile(row.times, 0.2)).c_str(),
-              microseconds(quantile(row.times, 0.8)).c_str(), rate(row.bytes).c_str(),
-              rate(row.flops).c_str(),
-              floor.seconds > 0 ? printed("%.0f %%", 100 * floor.seconds / median).c_str() : "", floor.bound,
-              row.bytes > 0 && table.dtype != "f64" ? printed("%.2f", row.error).c_str() : "",
-              row.error > 1 ? "  WRONG" : "", row.deterministic ? "" : "  NOT DETERMINISTIC");
-  std::fflush(stdout);
-}
-
-bool is_right(const BenchRow& row) { return row.error <= 1 && row.deterministic; }
-
 // Rows of the same name in both, in the order of the new ones.
 struct Paired {
-  std::vector<const BenchRow*> rows;
+  std::vector<std::string> names;
   std::vector<Times> times;
 };
-
-std::string key_of(const BenchRow& row) { return row.op + " " + row.pass + " (" + row.shape + ")"; }
 
 Paired pair_up(const BenchTable& old_table, const BenchTable& new_table) {
   std::map<std::string, const BenchRow*> old_rows;
   for (const BenchRow& row : old_table.rows) old_rows[key_of(row)] = &row;
   Paired paired;
   for (const BenchRow& row : new_table.rows)
-    if (const auto found = old_rows.find(key_of(row)); found != old_rows.end()) {
-      paired.rows.push_back(&row);
+    if (const auto found = old_rows.find(key_of(row));
+        found != old_rows.end() && !row.times.empty() && !found->second->times.empty()) {
+      paired.names.push_back(key_of(row));
       paired.times.push_back({found->second->times, row.times});
     }
-  check(!paired.rows.empty(), "bench: the two have no row in common");
-  if (const size_t left = old_table.rows.size() + new_table.rows.size() - 2 * paired.rows.size(); left > 0)
+  check(!paired.names.empty(), "bench: the two have no row in common");
+  if (const size_t left = old_table.rows.size() + new_table.rows.size() - 2 * paired.names.size(); left > 0)
     std::printf("%zu rows stand in one of the two alone and are left out.\n", left);
   return paired;
 }
 
-// Prints the verdicts; the exit code: 3 when a row is slower.
-int print_comparison(const Paired& paired, const std::vector<Comparison>& comparisons) {
-  int counts[3] = {};
-  std::printf("%-58s %10s %10s %9s %9s  %s\n", "", "old us", "new us", "new/old", "p", "verdict");
-  for (size_t i = 0; i < comparisons.size(); ++i) {
-    const Comparison& c = comparisons[i];
-    ++counts[static_cast<int>(c.verdict)];
-    std::printf("%-58s %10s %10s %9.3f %9.2g  %s\n", key_of(*paired.rows[i]).c_str(),
-                microseconds(quantile(paired.times[i].old_times, 0.5)).c_str(),
-                microseconds(quantile(paired.times[i].new_times, 0.5)).c_str(), c.ratio, c.p,
-                name(c.verdict));
-  }
-  std::printf("%d faster, %d slower, %d that can't be told apart.\n",
-              counts[static_cast<int>(SpeedVerdict::faster)], counts[static_cast<int>(SpeedVerdict::slower)],
-              counts[static_cast<int>(SpeedVerdict::cannot_tell)]);
-  return counts[static_cast<int>(SpeedVerdict::slower)] > 0 ? 3 : 0;
-}
-
-// What a shell command prints.
-std::string output_of(const std::string& command) {
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  check(pipe != nullptr, "bench: cannot start ", command);
-  std::string text;
-  char buffer[1 << 16];
-  for (size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, n);
-  check(::pclose(pipe) == 0, "bench: this failed: ", command);
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  char text[16];
+  std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now));
   return text;
 }
+
+#ifdef GALVAN_CUDA
+constexpr bool kCudaIsBuilt = true;
+#else
+constexpr bool kCudaIsBuilt = false;
+#endif
 
 class BenchCommand : public Command {
  public:
   const char* name() const override { return "bench"; }
-  const char* about() const override { return "Time the ops, or tell which of two builds is faster"; }
+  const char* about() const override { return "Time the kernels, or tell which of two builds is faster"; }
   const char* examples() const override {
     return R"(Examples:
-  galvan bench                                        every op, in f32
+  galvan bench                                        every kernel, in f32
   galvan bench --filter 'norm|softmax' --dtype bf16
-  galvan bench --threads 1 --json new.json
+  galvan bench --filter '^matmul' --baseline naive    a ladder, its speed against one of its rungs
+  galvan bench --shape B=64,T=1024,C=768 --json new.json
+  galvan bench --html bench.html                      a page: roofline, ladders, table
+  galvan bench page a.json b.json --html bench.html   the same of files, with their history
   galvan bench compare old.json new.json              faster, slower, or can't tell
   galvan bench --against ../old/build/release/galvan  the two in turn: what a verdict should rest on
 
 Times are medians. GB/s count every input read once and every output written once; data may come from a
 cache, so that more than the copying rate is no mistake. `light` is the share of the least time that the
-measured ceilings allow. `error` is a forward pass's distance from f64 as a share of what rounding
-allows: above 1 is wrong. Where nothing changed, --against has any verdict at all with a chance of
-alarm-rate at most; of two files that holds only if the machine was in one state both times.
-The exit code is 3 when a row is slower, 4 when a result is wrong.)";
+measured ceilings allow. `error` is the distance from f64 as a share of what rounding allows: above 1 is
+wrong, and has no time. Where a kernel has several versions they are timed in turn; `x base` and `x lib` are
+the medians of how many times as fast as the baseline and the library they were. Where nothing changed,
+--against has any verdict at all with a chance of alarm-rate at most; of two files that holds only if the
+machine was in one state both times. The exit code is 3 when a row is slower, 4 when a result is wrong.)";
   }
 
   void add_options(Settings& settings) override {
-    settings.add_arguments("files", &arguments_,
-                           "compare OLD NEW: two files of --json, held against each other");
+    settings.add_arguments(
+        "files", &arguments_,
+        "compare OLD NEW: two files of --json, held against each other; page FILES: their page");
     settings.add("filter", &options_.filter,
-                 "only rows in whose name (op and pass) this regular expression is found");
+                 "only rows in whose name (`softmax forward`, `softmax/naive forward`) this regular "
+                 "expression is found");
+    settings.add("shape", &options_.shape,
+                 "sizes of batch, time, channels, heads, vocabulary, such as B=64,T=1024,C=768; default "
+                 "B=8,T=256,C=384,H=6,V=65");
     settings.add("dtype", &dtype_, "of real inputs", {.choices = {"f32", "f64", "bf16"}});
+    settings.add("device", &device_,
+                 "where to compute; all takes a card too, or its simulator, in a build with CUDA",
+                 {.choices = {"all", "cpu", "cuda"}});
+    settings.add("card", &card_, "whose data sheet floors refer to where there is no card to be measured",
+                 {.choices = known_cards()});
+    settings.add("baseline", &baseline_,
+                 "the version that speeds refer to; default the lowest rung of its ladder");
     settings.add("samples", &samples_, "timed calls of a row", {.least = 1, .most = 100000});
     settings.add("threads", &threads_, "threads of computation; default all processors",
                  {.least = 0, .most = 1024});
     settings.add("json", &json_, "keep the times in this file; - is standard output, and nothing else then");
-    settings.add("against", &against_, "another build's galvan, run in turn with this one");
-    settings.add("pairs", &pairs_, "turns with --against; default five more than a verdict takes at least",
+    settings.add("html", &html_, "draw a page into this file");
+    settings.add("write-ladders", &ladders_,
+                 "make the tables of ladders in this Markdown file anew (<!-- ladder:matmul -->)");
+    settings.add("against", &against_, "another build's galvan, run in turn with this one, row by row");
+    settings.add("pairs", &pairs_, "turns with --against; default twelve more than a verdict takes at least",
                  {.least = 1, .most = 10000});
     settings.add("alarm-rate", &alarm_rate_, "chance of a verdict in a table in which nothing changed",
                  {.least = 1e-9, .most = 0.5});
@@ -136,17 +118,30 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
 
   int run(Settings& settings) override {
     if (!config_.empty()) settings.apply_file(config_);
-    if (!arguments_.empty()) {
-      refuse(settings, {"filter", "dtype", "samples", "threads", "json", "against", "pairs"}, "compare");
-      return compare();
+    const bool worker = arguments_ == std::vector<std::string>{"worker"};  // of another bench's --against
+    if (!arguments_.empty() && !worker) {
+      refuse(settings,
+             {"filter", "shape", "dtype", "device", "card", "samples", "threads", "json", "write-ladders",
+              "against", "pairs"},
+             "files");
+      if (arguments_[0] != "page") {
+        refuse(settings, {"baseline", "html"}, "compare");
+        return compare();
+      }
+      refuse(settings, {"alarm-rate"}, "page");
+      return draw();
     }
     if (against_.empty())
       refuse(settings, {"pairs", "alarm-rate"}, "one build");
     else
-      refuse(settings, {"json"}, "--against");
+      refuse(settings, {"device", "card", "baseline", "samples", "html", "write-ladders"}, "--against");
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
     options_.dtype = parse_dtype(dtype_);
     options_.samples = static_cast<int>(samples_);
+    if (worker) {
+      serve_turns(options_);
+      return 0;
+    }
     return against_.empty() ? measure() : take_turns();
   }
 
@@ -158,34 +153,57 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
 
   int measure() {
     const bool quiet = json_ == "-";
-    bool begun = false;
-    BenchTable table = measure_ops(options_, [&](const BenchTable& so_far, const BenchRow& row) {
+    BenchTable table{.machine = {{"galvan", GALVAN_VERSION},
+                                 {"compiler", compiler_name()},
+                                 {"build", GALVAN_BUILD},
+                                 {"processor", processor_name()},
+                                 {"kernels", isa_name(isa())},
+                                 {"threads", std::to_string(threads())}},
+                     .date = today(),
+                     .dtype = dtype_};
+    const OnRow on_row = [&, begun = std::string()](const BenchTable& so_far, const BenchRow& row) mutable {
       if (quiet) return;
-      if (!std::exchange(begun, true)) print_head(so_far);
-      print_row(so_far, row);
-    });
-    table.machine = {{"galvan", GALVAN_VERSION},   {"compiler", compiler_name()},
-                     {"build", GALVAN_BUILD},      {"processor", processor_name()},
-                     {"kernels", isa_name(isa())}, {"threads", std::to_string(threads())}};
+      const std::string untimed = row.device == "cpu" ? "" : why_no_times();
+      if (std::exchange(begun, row.device) != row.device) print_head(so_far, row.device, untimed);
+      untimed.empty() ? print_row(so_far, row, baseline_) : print_untimed(so_far, row);
+    };
+    if (device_ != "cuda") measure_cpu(options_, table, on_row);
+    if (device_ == "cuda" || (device_ == "all" && kCudaIsBuilt)) measure_card(options_, card_, table, on_row);
     if (quiet) {
       for (const BenchRow& row : table.rows)
         if (!is_right(row)) std::fprintf(stderr, "galvan: %s is wrong\n", key_of(row).c_str());
       std::cout << to_json(table);
     }
     if (!quiet && !json_.empty()) write_file_atomically(json_, to_json(table));
+    if (!html_.empty())
+      write_file_atomically(html_, bench_page({{.name = table.date, .table = table}}, baseline_));
+    if (!ladders_.empty())
+      write_file_atomically(ladders_, with_ladders(read_text_file(ladders_), ladders_, table));
     return std::all_of(table.rows.begin(), table.rows.end(), is_right) ? 0 : 4;
+  }
+
+  static BenchTable read(const std::string& path) { return parse_bench_table(read_text_file(path), path); }
+
+  int draw() const {
+    if (arguments_.size() < 2 || html_.empty())
+      throw UsageError("bench page needs FILES.json and --html FILE");
+    std::vector<BenchFile> files;
+    for (size_t i = 1; i < arguments_.size(); ++i)
+      files.push_back(
+          {.name = std::filesystem::path(arguments_[i]).stem().string(), .table = read(arguments_[i])});
+    write_file_atomically(html_, bench_page(files, baseline_));
+    return 0;
   }
 
   int compare() const {
     if (arguments_.size() != 3 || arguments_[0] != "compare")
-      throw UsageError("bench takes no arguments but `compare OLD.json NEW.json`");
-    const auto read = [](const std::string& path) { return parse_bench_table(read_text_file(path), path); };
+      throw UsageError("bench takes no arguments but `compare OLD.json NEW.json` and `page FILES.json`");
     const BenchTable old_table = read(arguments_[1]), new_table = read(arguments_[2]);
     check(old_table.dtype == new_table.dtype, "bench: one is of ", old_table.dtype, ", the other of ",
           new_table.dtype);
     if (old_table.machine != new_table.machine) print_differences(old_table, new_table);
     const Paired paired = pair_up(old_table, new_table);
-    const int code = print_comparison(paired, compare_samples(paired.times, alarm_rate_));
+    const int code = print_comparison(paired.names, paired.times, compare_samples(paired.times, alarm_rate_));
     std::puts("Two files were not measured in turn, and a machine drifts: --against is what to rest on.");
     return code;
   }
@@ -199,40 +217,35 @@ The exit code is 3 when a row is slower, 4 when a result is wrong.)";
   }
 
   int take_turns() {
-    const std::string arguments =
-        concat(" bench --json - --filter ", shell_quoted(options_.filter), " --dtype ", dtype_, " --samples ",
-               samples_, " --threads ", threads());
-    const std::string programs[] = {against_, std::filesystem::read_symlink("/proc/self/exe").string()};
-    BenchTable tables[2];  // old, new: the median of each turn
-    int64_t pairs = pairs_;
-    for (int64_t turn = 0; pairs == 0 || turn < pairs; ++turn) {
-      for (const int64_t which : {turn % 2, 1 - turn % 2}) {
-        BenchTable table =
-            parse_bench_table(output_of(shell_quoted(programs[which]) + arguments), programs[which]);
-        for (BenchRow& row : table.rows) row.times = {quantile(row.times, 0.5)};
-        if (turn == 0) {
-          tables[which] = std::move(table);
-          continue;
-        }
-        check(table.rows.size() == tables[which].rows.size(), "bench: ", programs[which],
-              " has other rows now");
-        for (size_t i = 0; i < table.rows.size(); ++i)
-          tables[which].rows[i].times.push_back(table.rows[i].times[0]);
-      }
-      if (pairs == 0) pairs = pairs_needed(tables[1].rows.size(), alarm_rate_) + 5;  // a few may disagree
-      std::fprintf(stderr, "turn %lld of %lld\n", static_cast<long long>(turn + 1),
-                   static_cast<long long>(pairs));
-    }
-    const Paired paired = pair_up(tables[0], tables[1]);
-    if (const int needed = pairs_needed(paired.rows.size(), alarm_rate_); pairs < needed)
+    std::vector<std::string> arguments = {"bench", "worker",    "--dtype",
+                                          dtype_,  "--threads", std::to_string(threads())};
+    if (!options_.filter.empty()) arguments.insert(arguments.end(), {"--filter", options_.filter});
+    if (!options_.shape.empty()) arguments.insert(arguments.end(), {"--shape", options_.shape});
+    parse_sizes(options_.shape);  // what is wrong with them is better said here
+    bench_groups(options_, "cpu");
+    const Turns turns =
+        galvan::take_turns({.old_program = against_,
+                            .new_program = "/proc/self/exe",
+                            .arguments = arguments,
+                            .pairs = pairs_,
+                            .alarm_rate = alarm_rate_},
+                           [](const std::string& key) { std::fprintf(stderr, "%s\n", key.c_str()); });
+    if (!json_.empty()) write_file_atomically(json_, to_json(turns));
+    if (turns.alone > 0)
+      std::printf("%zu rows stand in one of the two alone and are left out.\n", turns.alone);
+    for (const std::string& wrong : turns.wrong) std::printf("WRONG: %s\n", wrong.c_str());
+    if (turns.keys.empty()) return 4;
+    if (const int needed = pairs_needed(turns.keys.size(), alarm_rate_); turns.pairs < needed)
       std::printf("%lld pairs are too few for a verdict on %zu rows: that takes %d.\n",
-                  static_cast<long long>(pairs), paired.rows.size(), needed);
-    return print_comparison(paired, compare_pairs(paired.times, alarm_rate_));
+                  static_cast<long long>(turns.pairs), turns.keys.size(), needed);
+    const int code = print_comparison(turns.keys, turns.times, compare_pairs(turns.times, alarm_rate_));
+    return turns.wrong.empty() ? code : 4;
   }
 
   std::vector<std::string> arguments_;
   BenchOptions options_;
-  std::string dtype_ = "f32", json_, against_, config_;
+  std::string dtype_ = "f32", device_ = "all", card_ = "h100", baseline_, json_, html_, ladders_, against_,
+              config_;
   int64_t samples_ = 15, threads_ = 0, pairs_ = 0;
   double alarm_rate_ = 0.05;
 };

@@ -26,7 +26,8 @@ pid_t start_galvan(std::vector<std::string> arguments, const std::filesystem::pa
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  const std::string folder = directory.string(), out = files.out.string(), err = files.err.string();
+  const std::string folder = directory.string(), out = files.out.string(), err = files.err.string(),
+                    program = files.program.string();
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   check(child >= 0, "cannot start a process: ", std::strerror(errno));
@@ -37,7 +38,7 @@ pid_t start_galvan(std::vector<std::string> arguments, const std::filesystem::pa
   const bool ready = ::getppid() == parent && (files.in < 0 || ::dup2(files.in, STDIN_FILENO) >= 0) &&
                      redirect(out.c_str(), O_APPEND, STDOUT_FILENO) &&
                      redirect(err.c_str(), O_TRUNC, STDERR_FILENO) && ::chdir(folder.c_str()) == 0;
-  if (ready) ::execv("/proc/self/exe", argv.data());
+  if (ready) ::execv(program.c_str(), argv.data());
   ::_exit(127);
 }
 

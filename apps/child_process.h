@@ -12,6 +12,7 @@ namespace galvan {
 struct ChildFiles {
   std::filesystem::path out, err;  // what it prints goes to their ends; err is emptied first
   int in = -1;                     // its standard input, a descriptor; -1: this process's
+  std::filesystem::path program = "/proc/self/exe";  // a galvan
 };
 
 // Starts `galvan ARGUMENTS` in `directory`. Ctrl-C does not reach it; when this process ends, the kernel asks it to stop

@@ -52,6 +52,30 @@ CUstream_st* stream(Device device);
 // written.
 void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes);
 
+// A kernel as it was launched: what is known of it without a clock.
+struct LaunchFacts {
+  std::string kernel;  // "cublasLt" for a library's
+  unsigned grid[3] = {1, 1, 1}, block[3] = {1, 1, 1};
+  int64_t shared_bytes = 0;  // of a block, with those that the kernel's code declares
+  int registers = 0;         // of a thread; of the simulator the instance's that needs most; 0: not known
+  double occupancy = 0;      // of a multiprocessor's threads, how many have room; 0: not known
+  // The simulator's counts (cuda/sim/counts.h), where it checks every access.
+  bool counted = false;
+  int64_t bytes_read = 0, bytes_written = 0;  // that differ: what a perfect cache would fetch and write back
+  int64_t sectors = 0, shared_transactions = 0, bank_conflicts = 0, barriers = 0;
+};
+// Of what a function puts on the stream, which it does not wait for. On the simulated card it runs, on another it is only
+// recorded.
+std::vector<LaunchFacts> launches_of(Device device, const std::function<void()>& body);
+
+// Seconds of what a function puts on the stream: by events around a graph of it, which has it several times where it takes
+// less than 10 microseconds. Each of `samples` is warm (right after another) and cold (after more has been written than
+// the card's cache holds).
+struct CardTimes {
+  std::vector<double> warm, cold;
+};
+CardTimes time_on_card(Device device, const std::function<void()>& body, int samples);
+
 // What a function would have put on a device's stream, operation by operation (cuda/runtime/recorder.h).
 class Recording;
 // Calls `body` and records what it would put on the stream; nothing of it runs.
@@ -70,6 +94,8 @@ class Graph {
   // The names of its kernels, in the order in which they were put there; "cublasLt" for one of its kernels, "copy" and
   // "fill" for those.
   std::vector<std::string> operations() const;
+  // The kernels among them; not of a simulated card, which launches_of() knows more of.
+  std::vector<LaunchFacts> launches() const;
 
  private:
   std::unique_ptr<Parts> parts_;

@@ -7,18 +7,13 @@
 
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "core/ops.h"
+#include "op_table/call.h"
 
 namespace galvan {
-
-using Inputs = std::span<const Tensor>;
-using Outputs = std::vector<Tensor>;
-using Attributes =
-    nlohmann::json;  // an op's arguments other than tensors, as tests/golden/ops.json names them
 
 // A tensor to be made: scale v + offset for real numbers, v uniform in [-1, 1) (|v| when absolute); whole numbers
 // in [0, below) for i32; coin tosses for bool. f64 stands for whatever floating-point type the op is called with.
@@ -68,10 +63,7 @@ const std::vector<OpRow>& op_table();
 // The inputs of a case, real ones of type `floating`; the same at every call.
 std::vector<Tensor> make_inputs(const OpCase& c, DType floating);
 
-// Bytes that a forward pass cannot do without: every input read once, every output written once.
+// Bytes that a forward pass cannot do without: every input read, every output written once; of views none.
 double least_bytes(Inputs inputs, const Outputs& outputs);
-
-// Outputs of an op with one.
-inline Outputs only(Tensor y) { return {std::move(y)}; }
 
 }  // namespace galvan

@@ -28,13 +28,17 @@ Outputs packed_twin(Inputs in, const Attributes& a) {
   return only(attention(q, k, v).transpose(1, 2).reshape({in[0].size(0), in[0].size(1), H * D}));
 }
 
+// Of weights, such that products of so many terms are about 1 in size, as those of a model are.
+double weight_scale(int64_t terms) { return std::sqrt(3 / static_cast<double>(terms)); }
+
 // x of this shape through a hidden layer to so many outputs.
-OpCase mlp_case(const char* name, const Shape& x, int64_t hidden, int64_t outputs) {
+OpCase mlp_case(const char* name, const Shape& x, int64_t hidden, int64_t outputs, double up = 1,
+                double down = 0.5) {
   return {name,
           {{.shape = x},
-           {.shape = {hidden, x.back()}},
+           {.shape = {hidden, x.back()}, .scale = up},
            {.shape = {hidden}},
-           {.shape = {outputs, hidden}, .scale = 0.5},
+           {.shape = {outputs, hidden}, .scale = down},
            {.shape = {outputs}}}};
 }
 
@@ -48,7 +52,7 @@ std::vector<OpRow> product_rows() {
        .length = [](Inputs in,
                     const Attributes& a) { return in[0].size(matmul_options(a).transpose_a ? -2 : -1); },
        .bench = [](const Sizes& n) -> OpCase {
-         return {"square", {{.shape = {n.B * n.T, n.C}}, {.shape = {n.C, n.C}}}};
+         return {"square", {{.shape = {n.B * n.T, n.C}}, {.shape = {n.C, n.C}, .scale = weight_scale(n.C)}}};
        },
        .flops = [](Inputs in,
                    const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(-1)); }},
@@ -58,7 +62,10 @@ std::vector<OpRow> product_rows() {
                   const Attributes&) { return only(linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor())); },
        .length = [](Inputs in, const Attributes&) { return in[0].size(-1) + in[1].size(0) + 1; },
        .bench = [](const Sizes& n) -> OpCase {
-         return {"up", {{.shape = {n.B * n.T, n.C}}, {.shape = {4 * n.C, n.C}}, {.shape = {4 * n.C}}}};
+         return {"up",
+                 {{.shape = {n.B * n.T, n.C}},
+                  {.shape = {4 * n.C, n.C}, .scale = weight_scale(n.C)},
+                  {.shape = {4 * n.C}}}};
        },
        .flops = [](Inputs in,
                    const Outputs& y) { return 2.0 * double(y[0].numel()) * double(in[0].size(-1)); }},
@@ -77,7 +84,7 @@ std::vector<OpRow> product_rows() {
                  mlp_case("1x1 by 8", {1, 1}, 8, 1), mlp_case("33x24 by 40", {33, 24}, 40, 3)},
        .bench =
            [](const Sizes& n) {
-             return mlp_case("mlp", {n.B * n.T, n.C}, 4 * n.C, n.C);
+             return mlp_case("mlp", {n.B * n.T, n.C}, 4 * n.C, n.C, weight_scale(n.C), weight_scale(4 * n.C));
            },
        .flops =
            [](Inputs in, const Outputs&) {

@@ -13,6 +13,7 @@ int64_t row_length(Inputs in, const Attributes&) { return in[0].rank() > 0 ? in[
 int64_t norm_length(Inputs in, const Attributes&) {
   return in[0].shape().back() == 1 ? 100000 : 16 * in[0].shape().back();
 }
+int64_t dim_length(Inputs in, const Attributes& a) { return in[0].rank() > 0 ? in[0].size(a.at("dim")) : 1; }
 int64_t all_length(Inputs in, const Attributes&) { return in[0].numel(); }
 
 double flops_of(double each, Inputs in) { return each * static_cast<double>(in[0].numel()); }
@@ -23,7 +24,7 @@ OpRow softmax_row(const char* name, Tensor (*f)(const Tensor&, int)) {
   return {.name = name,
           .op = name,
           .call = [f](Inputs in, const Attributes& a) { return only(f(in[0], a.at("dim"))); },
-          .length = all_length,
+          .length = dim_length,
           .kinks = {"infinity"},
           .bench = [name](const Sizes& n) -> OpCase {
             return {name, {{.shape = rows_of(n)}}, {{"dim", -1}}};

@@ -1,130 +1,108 @@
-// Times every op of the op table, and looks whether what it gives is right.
+#include "apps/bench/measure.h"
+
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstring>
 #include <regex>
 
-#include "apps/bench/table.h"
 #include "apps/machine.h"
 #include "core/autograd.h"
 #include "core/check.h"
 #include "core/cpu/peak.h"
-#include "op_table/op_table.h"
-#include "op_table/tolerance.h"
 
 namespace galvan {
 namespace {
 
-std::string shape_of(Inputs inputs) {
-  std::string text;
-  for (const Tensor& x : inputs) {
-    if (!text.empty()) text += ", ";
-    std::string sizes;
-    for (int d = 0; d < x.rank(); ++d) sizes += (d > 0 ? "x" : "") + std::to_string(x.size(d));
-    text += sizes.empty() ? "1" : sizes;
-  }
-  return text;
-}
+constexpr double kShortest =
+    5e-5;  // seconds of a sample: what takes less is called several times, and divided
+constexpr int kFewestSamples = 5;
+constexpr double kLongest = 0.5;  // seconds of all samples of a row, once there are the fewest
 
-// Seconds of a call. What takes less than 50 us is called several times in a row, and divided.
-std::vector<double> time_calls(int samples, const std::function<void()>& call) {
-  using Clock = std::chrono::steady_clock;
-  const auto seconds_of = [&](int64_t calls) {
-    const auto start = Clock::now();
-    for (int64_t i = 0; i < calls; ++i) call();
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
-  call();  // warms up
-  const double once = std::max(seconds_of(1), 1e-9);
-  const int64_t calls = std::max<int64_t>(1, static_cast<int64_t>(5e-5 / once));
-  std::vector<double> times;
-  for (int i = 0; i < samples; ++i) times.push_back(seconds_of(calls) / static_cast<double>(calls));
-  return times;
-}
-
-// The largest error beside the same op in f64, as a share of the tolerance; infinite for a NaN that f64 has not.
-double error_of(const OpRow& row, Inputs inputs, const Attributes& attributes, const Outputs& outputs) {
-  std::vector<Tensor> wide;
-  for (const Tensor& x : inputs) wide.push_back(is_floating(x.dtype()) ? x.to(DType::f64) : x);
-  const Outputs exact = row.call(wide, attributes);
-  double worst = 0;
-  for (size_t j = 0; j < outputs.size(); ++j) {
-    const DType dtype = outputs[j].dtype();
-    const std::vector<double> got = outputs[j].to_vector(), want = exact[j].to_vector();
-    for (size_t i = 0; i < got.size(); ++i) {
-      if (got[i] == want[i] || (std::isnan(got[i]) && std::isnan(want[i]))) continue;
-      const double allowed =
-          is_floating(dtype) ? tolerance(dtype, row.length(inputs, attributes), want[i]) : 0.0;
-      const double share = std::fabs(got[i] - want[i]) / allowed;
-      worst = std::max(worst, std::isnan(share) ? INFINITY : share);
-    }
+std::regex compiled(const std::string& filter) {
+  try {
+    return std::regex(filter);
+  } catch (const std::regex_error&) {
+    fail("--filter: '", filter, "' is not a regular expression");
   }
-  return worst;
-}
-
-bool same_bits(const Outputs& a, const Outputs& b) {
-  for (size_t j = 0; j < a.size(); ++j) {
-    const std::vector<double> x = a[j].to_vector(), y = b[j].to_vector();
-    if (x.size() != y.size() || std::memcmp(x.data(), y.data(), x.size() * sizeof(double)) != 0) return false;
-  }
-  return true;
 }
 
 }  // namespace
 
-BenchTable measure_ops(const BenchOptions& options,
-                       const std::function<void(const BenchTable&, const BenchRow&)>& on_row) {
-  std::regex filter;
-  try {
-    filter.assign(options.filter);
-  } catch (const std::regex_error&) {
-    fail("--filter: '", options.filter, "' is not a regular expression");
+Sizes parse_sizes(const std::string& text) {
+  Sizes sizes;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    begin = end + 1;
+    const std::pair<char, int64_t*> places[] = {
+        {'B', &sizes.B}, {'T', &sizes.T}, {'C', &sizes.C}, {'H', &sizes.H}, {'V', &sizes.V}};
+    const auto place = std::find_if(std::begin(places), std::end(places),
+                                    [&](const auto& p) { return part.size() > 2 && part[0] == p.first; });
+    check(place != std::end(places) && part[1] == '=' &&
+              part.find_first_not_of("0123456789", 2) == part.npos && part.size() < 12 && part[2] != '0',
+          "--shape: expected sizes of B, T, C, H, V such as B=64,T=1024, got '", part, "'");
+    *place->second = std::stoll(part.substr(2));
   }
-  BenchTable table{.dtype = name(options.dtype),
-                   .bytes_per_second = measure_copy_bandwidth(),
-                   .flops_per_second = measure_peak_flops(0.2)};
-  if (options.dtype == DType::f64) table.flops_per_second /= 2;  // half as many in a register
-  const auto add = [&](BenchRow row, const std::function<void()>& call) {
-    row.times = time_calls(options.samples, call);
-    table.rows.push_back(std::move(row));
-    on_row(table, table.rows.back());
-  };
-  for (const OpRow& op : op_table()) {
-    const bool forward = std::regex_search(op.name + " forward", filter);
-    const bool both = op.has_backward && std::regex_search(op.name + " forward and backward", filter);
-    if ((!forward && !both) || !types_of(op.op).contains(options.dtype)) continue;
-    const OpCase bench = op.bench({});
-    const Attributes& attributes = bench.attributes;
-    std::vector<Tensor> inputs = make_inputs(bench, options.dtype);
-    Outputs outputs, again;
-    {
-      NoGrad guard;
-      outputs = op.call(inputs, attributes);
-      again = op.call(inputs, attributes);
-    }
-    BenchRow row{.op = op.name, .pass = "forward", .shape = shape_of(inputs)};
-    if (forward) {
-      row.bytes = least_bytes(inputs, outputs);
-      row.flops = op.flops(inputs, outputs);
-      NoGrad guard;
-      row.error = error_of(op, inputs, attributes, outputs);
-      row.deterministic = same_bits(outputs, again);
-      add(row, [&] { again = op.call(inputs, attributes); });
-    }
-    if (both) {
-      std::vector<Tensor> leaves, upstream;
-      for (Tensor& x : inputs)
-        if (is_floating(x.dtype())) leaves.push_back(x.set_requires_grad());
-      for (const Tensor& y : outputs) upstream.push_back(Tensor::ones(y.shape(), {.dtype = y.dtype()}));
-      const auto call = [&] { return grad(op.call(inputs, attributes), leaves, upstream); };
-      row = {.op = op.name, .pass = "forward and backward", .shape = row.shape};
-      row.deterministic = same_bits(call(), call());
-      add(row, [&] { call(); });
+  check(sizes.C % sizes.H == 0 && sizes.D() % 2 == 0, "--shape: C ", sizes.C,
+        " is not an even number for each of H ", sizes.H, " heads");
+  return sizes;
+}
+
+std::vector<BenchGroup> bench_groups(const BenchOptions& options, const std::string& device) {
+  const std::regex filter = compiled(options.filter);
+  std::vector<BenchGroup> groups;
+  for (const BenchKernel& kernel : bench_kernels()) {
+    if (!kernel.takes(options.dtype)) continue;
+    for (const Pass pass : {Pass::forward, Pass::forward_and_backward}) {
+      if (pass != Pass::forward && !kernel.has_backward) continue;
+      BenchGroup group{.kernel = kernel, .pass = pass};
+      const bool whole = std::regex_search(kernel.name + " " + name(pass), filter);
+      for (Technique& technique : techniques_of(kernel, pass, device))
+        if (whole || std::regex_search(kernel.name + "/" + technique.name + " " + name(pass), filter))
+          group.techniques.push_back(std::move(technique));
+      if (!group.techniques.empty()) groups.push_back(std::move(group));
     }
   }
-  check(!table.rows.empty(), "--filter: no op that has ", table.dtype, " is found by '", options.filter, "'");
-  return table;
+  check(!groups.empty(), "--filter: no kernel that has ", name(options.dtype), " is found by '",
+        options.filter, "'");
+  return groups;
+}
+
+double time_of(const Subject& subject, int64_t calls) {
+  using Clock = std::chrono::steady_clock;
+  const InUse guard(subject.technique);
+  const auto start = Clock::now();
+  for (int64_t i = 0; i < calls; ++i) subject.call();
+  return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(calls);
+}
+
+int64_t calls_in(const Subject& subject, double seconds) {
+  time_of(subject, 1);  // warms up
+  return std::max<int64_t>(1, static_cast<int64_t>(seconds / std::max(time_of(subject, 1), 1e-9)));
+}
+
+void measure_cpu(const BenchOptions& options, BenchTable& table, const OnRow& on_row) {
+  const std::vector<BenchGroup> groups = bench_groups(options, "cpu");
+  const Sizes sizes = parse_sizes(options.shape);
+  const double peak = measure_peak_flops(0.2);
+  table.ceilings.push_back({.bytes_per_second = measure_copy_bandwidth(),
+                            .flops_per_second = options.dtype == DType::f64 ? peak / 2 : peak});
+  for (const BenchGroup& group : groups) {
+    std::vector<Subject> subjects = make_ready(group, sizes, options.dtype, kCpu);
+    std::vector<int64_t> calls;
+    for (const Subject& s : subjects) calls.push_back(s.row.failure.empty() ? calls_in(s, kShortest) : 0);
+    double spent = 0;
+    for (int i = 0; i < options.samples; ++i) {
+      if (i >= kFewestSamples && spent > kLongest * static_cast<double>(subjects.size())) break;
+      for (size_t s = 0; s < subjects.size(); ++s) {
+        if (calls[s] == 0) continue;
+        subjects[s].row.times.push_back(time_of(subjects[s], calls[s]));
+        spent += subjects[s].row.times.back() * static_cast<double>(calls[s]);
+      }
+    }
+    const size_t first = table.rows.size();
+    for (Subject& s : subjects) table.rows.push_back(std::move(s.row));
+    for (size_t i = first; i < table.rows.size(); ++i) on_row(table, table.rows[i]);
+  }
 }
 
 }  // namespace galvan

@@ -3,6 +3,7 @@
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <optional>
@@ -184,15 +185,54 @@ std::string name_of(cudaGraphNode_t node) {
 
 }  // namespace
 
-std::vector<std::string> Graph::operations() const {
+namespace {
+
+std::vector<cudaGraphNode_t> nodes_of(cudaGraph_t graph) {
   size_t count = 0;
-  GALVAN_CUDA_CALL(cudaGraphGetNodes(parts_->graph, nullptr, &count));
+  GALVAN_CUDA_CALL(cudaGraphGetNodes(graph, nullptr, &count));
   std::vector<cudaGraphNode_t> nodes(count);
-  GALVAN_CUDA_CALL(cudaGraphGetNodes(parts_->graph, nodes.data(), &count));
+  GALVAN_CUDA_CALL(cudaGraphGetNodes(graph, nodes.data(), &count));
+  return nodes;
+}
+
+}  // namespace
+
+std::vector<std::string> Graph::operations() const {
   std::vector<std::string> names;
-  for (const cudaGraphNode_t node : nodes) names.push_back(name_of(node));
+  for (const cudaGraphNode_t node : nodes_of(parts_->graph)) names.push_back(name_of(node));
   return names;
 }
+
+#ifndef GALVAN_CUDA_SIM
+std::vector<LaunchFacts> Graph::launches() const {
+  std::vector<LaunchFacts> all;
+  cudaDeviceProp properties{};
+  GALVAN_CUDA_CALL(cudaGetDeviceProperties(&properties, 0));
+  for (const cudaGraphNode_t node : nodes_of(parts_->graph)) {
+    LaunchFacts facts{.kernel = name_of(node)};
+    cudaKernelNodeParams launch{};
+    cudaFuncAttributes needs{};
+    int blocks = 0;
+    if (facts.kernel == "copy" || facts.kernel == "fill") continue;
+    if (cudaGraphKernelNodeGetParams(node, &launch) == cudaSuccess &&
+        cudaFuncGetAttributes(&needs, launch.func) == cudaSuccess) {
+      const dim3 grid = launch.gridDim, block = launch.blockDim;
+      const unsigned sizes[2][3] = {{grid.x, grid.y, grid.z}, {block.x, block.y, block.z}};
+      std::copy(sizes[0], sizes[0] + 3, facts.grid);
+      std::copy(sizes[1], sizes[1] + 3, facts.block);
+      const auto threads = static_cast<int>(block.x * block.y * block.z);
+      facts.registers = needs.numRegs;
+      facts.shared_bytes = static_cast<int64_t>(needs.sharedSizeBytes + launch.sharedMemBytes);
+      if (cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, launch.func, threads,
+                                                        launch.sharedMemBytes) == cudaSuccess)
+        facts.occupancy = static_cast<double>(blocks * threads) / properties.maxThreadsPerMultiProcessor;
+    }
+    cudaGetLastError();  // a library's kernel tells nothing here
+    all.push_back(std::move(facts));
+  }
+  return all;
+}
+#endif
 
 class Recording {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cuda/sim/launch_log.h"
 #include "cuda/sim/limits.h"
 #include "cuda/sim/timeline.h"
 
@@ -31,6 +32,7 @@ std::string short_kernel_name(std::string_view pretty_function) {
 void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> body) {
   const std::lock_guard lock(the_lock);
   check_limits(launch, register_table());
+  log_launch(launch);
   const uint64_t blocks = uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   Launch watched = launch;
   watched.watch = watching();

@@ -96,8 +96,9 @@ TEST_CASE("bench: a table is measured, kept, and read back") {
   const BenchTable table = parse_bench_table(place.read("new.json"), "new.json");
   REQUIRE(table.rows.size() == 2);
   CHECK(table.dtype == "f32");
-  CHECK(table.bytes_per_second > 1e8);
-  CHECK(table.flops_per_second > 1e8);
+  CHECK(ceilings_of(table, "cpu").bytes_per_second > 1e8);
+  CHECK(ceilings_of(table, "cpu").flops_per_second > 1e8);
+  CHECK(table.date.size() == 10);
   CHECK(table.rows[0].pass == "forward");
   CHECK(table.rows[0].times.size() == 8);
   CHECK(table.rows[0].bytes > 0);
@@ -113,17 +114,16 @@ TEST_CASE("bench: a table is measured, kept, and read back") {
 
 TEST_CASE("bench compare finds what became slower, and says so with its exit code") {
   const Workplace place;
-  BenchTable table{
-      .machine = {{"threads", "2"}}, .dtype = "f32", .bytes_per_second = 1e10, .flops_per_second = 1e11};
+  BenchTable table{.machine = {{"threads", "2"}}, .dtype = "f32"};
   for (const char* op : {"add", "exp", "softmax"}) {
-    BenchRow row{.op = op, .pass = "forward", .shape = "8x8"};
+    BenchRow row{.kernel = op, .pass = "forward", .shape = "8x8"};
     for (int i = 0; i < 20; ++i) row.times.push_back(1e-5 * (1 + 0.01 * (i * 7 % 20)));
     table.rows.push_back(row);
   }
   write_file_atomically(place.path / "old.json", to_json(table));
   table.machine = {{"threads", "4"}};
   for (double& time : table.rows[1].times) time *= 1.3;
-  table.rows.push_back({.op = "tanh", .pass = "forward", .shape = "8x8", .times = {1e-5}});
+  table.rows.push_back({.kernel = "tanh", .pass = "forward", .shape = "8x8", .times = {1e-5}});
   write_file_atomically(place.path / "new.json", to_json(table));
 
   const Finished slower = place.run({"bench", "compare", "old.json", "new.json"});
@@ -146,23 +146,33 @@ TEST_CASE("bench: mistakes are named") {
     CHECK(got.code == code);
     CHECK_MESSAGE(got.err.find(message) != std::string::npos, got.err);
   };
-  refused({"bench", "compare", "one.json"}, 2, "bench takes no arguments but `compare OLD.json NEW.json`");
+  refused({"bench", "compare", "one.json"}, 2,
+          "bench takes no arguments but `compare OLD.json NEW.json` and `page FILES.json`");
   refused({"bench", "compare", "no.json", "no.json"}, 1, "no.json");
   refused({"bench", "compare", "text.txt", "text.txt"}, 1, "text.txt: not a file of galvan bench: ");
-  refused({"bench", "compare", "a.json", "b.json", "--dtype", "f32"}, 2, "--dtype does nothing with compare");
+  refused({"bench", "compare", "a.json", "b.json", "--dtype", "f32"}, 2, "--dtype does nothing with files");
+  refused({"bench", "page", "a.json"}, 2, "bench page needs FILES.json and --html FILE");
   refused({"bench", "--pairs", "3"}, 2, "--pairs does nothing with one build");
-  refused({"bench", "--against", "x", "--json", "y"}, 2, "--json does nothing with --against");
+  refused({"bench", "--against", "x", "--samples", "3"}, 2, "--samples does nothing with --against");
+  refused({"bench", "--shape", "B=64,X=2"}, 1,
+          "--shape: expected sizes of B, T, C, H, V such as B=64,T=1024, got 'X=2'");
+  refused({"bench", "--shape", "C=100"}, 1, "--shape: C 100 is not an even number for each of H 6 heads");
   refused({"bench", "--filter", "("}, 1, "--filter: '(' is not a regular expression");
   refused({"bench", "--filter", "nothing-has-this"}, 1, "is found by 'nothing-has-this'");
   refused({"bench", "--filter", "^exp", "--against", "/no/such/galvan"}, 1,
-          "bench: this failed: /no/such/galvan bench");
+          "bench: /no/such/galvan does not answer");
 }
 
 TEST_CASE("bench --against runs two builds in turn") {
   const Workplace place;
-  const Finished turns = place.run({"bench", "--filter", "^softmax forward$", "--samples", "2", "--threads",
-                                    "1", "--against", GALVAN_COMMAND, "--pairs", "2"});
+  const Finished turns = place.run({"bench", "--filter", "^softmax forward$", "--json", "turns.json",
+                                    "--threads", "1", "--against", GALVAN_COMMAND, "--pairs", "2"});
   CHECK_MESSAGE(turns.code == 0, turns.err);
   CHECK(turns.out.find("2 pairs are too few for a verdict on 1 rows: that takes 6.\n") != std::string::npos);
   CHECK(turns.out.find("0 faster, 0 slower, 1 that can't be told apart.\n") != std::string::npos);
+  CHECK(turns.err == "softmax forward (2048x384)\n");
+  const nlohmann::json kept = nlohmann::json::parse(place.read("turns.json"));
+  CHECK(kept.at("rows").at(0).at("row") == "softmax forward (2048x384)");
+  CHECK(kept.at("rows").at(0).at("old").size() == 2);
+  CHECK(kept.at("rows").at(0).at("new").size() == 2);
 }

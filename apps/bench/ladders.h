@@ -1,0 +1,19 @@
+// Tables of ladders in Markdown, which `galvan bench --write-ladders` keeps current: what stands between
+//
+//   <!-- ladder:matmul -->   and   <!-- /ladder -->
+//
+// is every version of a kernel (of KERNEL_backward: of its backward) on the CPU, with the date and the machine.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "apps/bench/table.h"
+
+namespace galvan {
+
+// The text with those tables made anew of which the bench has rows; `file` is where it stands, beside which links begin.
+// Throws Error when a beginning has no end.
+std::string with_ladders(const std::string& text, const std::filesystem::path& file, const BenchTable& table);
+
+}  // namespace galvan

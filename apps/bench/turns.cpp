@@ -1,0 +1,216 @@
+#include "apps/bench/turns.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "apps/child_process.h"
+#include "core/check.h"
+
+namespace galvan {
+namespace {
+
+// What a sample consists of: the median of so many, each of so many seconds at least.
+constexpr int kLooks = 5;
+constexpr double kLook = 5e-4, kLong = 5e-3;
+constexpr int kLooksOfLong = 3;
+// Longer than a thread stays awake that has nothing to do (core/parallel.cpp): the other process's threads are asleep.
+constexpr auto kQuiet = std::chrono::milliseconds(3);
+
+double sample(const Subject& subject, int64_t calls) {
+  std::this_thread::sleep_for(kQuiet);
+  std::vector<double> looks = {time_of(subject, 1)};  // which wakes the threads and fills the caches
+  const int count = looks[0] > kLong ? kLooksOfLong : kLooks;
+  looks.clear();
+  for (int i = 0; i < count; ++i) looks.push_back(time_of(subject, calls));
+  return quantile(looks, 0.5);
+}
+
+std::string in_one_line(std::string text) {
+  for (char& c : text)
+    if (c == '\n') c = ' ';
+  return text;
+}
+
+}  // namespace
+
+void serve_turns(const BenchOptions& options) {
+  struct Place {
+    size_t group, technique;
+  };
+  const std::vector<BenchGroup> groups = bench_groups(options, "cpu");
+  const Sizes sizes = parse_sizes(options.shape);
+  std::vector<Place> places;
+  for (size_t g = 0; g < groups.size(); ++g)
+    for (size_t t = 0; t < groups[g].techniques.size(); ++t) places.push_back({g, t});
+  const auto ready = [&](size_t i) {
+    BenchGroup one = groups[places[i].group];
+    one.techniques = {one.techniques[places[i].technique]};
+    return std::move(make_ready(one, sizes, options.dtype, kCpu)[0]);
+  };
+  const auto answer = [](const std::string& line) {
+    check(::dprintf(STDIN_FILENO, "%s\n", line.c_str()) > 0, "bench: nobody takes the answers");
+  };
+
+  std::optional<Subject> subject;
+  int64_t calls = 1;
+  for (std::string line; std::getline(std::cin, line);) {
+    if (line == "rows") {
+      answer(std::to_string(places.size()));
+      for (const Place& place : places) {
+        const BenchGroup& group = groups[place.group];
+        const Technique& technique = group.techniques[place.technique];
+        answer(key_of({.kernel = group.kernel.name,
+                       .technique = technique.name,
+                       .role = technique.role,
+                       .pass = name(group.pass),
+                       .shape = shape_text(group.kernel.bench(sizes))}));
+      }
+      continue;
+    }
+    const size_t i = std::stoul(line.substr(line.find(' ') + 1));
+    if (line.starts_with("ready")) {
+      subject.reset();
+      subject = ready(i);
+      const BenchRow& row = subject->row;
+      if (row.failure.empty()) calls = calls_in(*subject, kLook);
+      answer(is_right(row)          ? "right"
+             : !row.failure.empty() ? in_one_line(row.failure)
+             : row.error > 1        ? "its error is " + std::to_string(row.error) + " of what rounding allows"
+                                    : "it is not deterministic");
+    } else {
+      check(subject.has_value(), "bench: ", line, " before it is ready");
+      char text[32];
+      std::snprintf(text, sizeof text, "%.9g", sample(*subject, calls));
+      answer(text);
+    }
+  }
+}
+
+namespace {
+
+class Worker {
+ public:
+  Worker(const std::string& program, const std::vector<std::string>& arguments) : program_(program) {
+    int ends[2];
+    check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0,
+          "bench: cannot make a socket: ", std::strerror(errno));
+    try {
+      pid_ = start_galvan(arguments, std::filesystem::current_path(),
+                          {.out = "/dev/null", .err = "/dev/null", .in = ends[1], .program = program});
+    } catch (...) {
+      ::close(ends[0]);
+      ::close(ends[1]);
+      throw;
+    }
+    ::close(ends[1]);
+    socket_ = ends[0];
+    for (int64_t left = std::stoll(ask("rows")); left > 0; --left) rows.push_back(line());
+  }
+  ~Worker() {
+    ::close(socket_);
+    ::kill(pid_, SIGTERM);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  std::string ask(const std::string& order) {
+    const std::string text = order + "\n";
+    if (::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(text.size()))
+      fall_silent();
+    return line();
+  }
+
+  std::vector<std::string> rows;
+
+ private:
+  [[noreturn]] void fall_silent() const {
+    fail("bench: ", program_,
+         " does not answer; is it a galvan whose `bench --against` takes turns row by row, and has it ",
+         "the rows?");
+  }
+
+  std::string line() {
+    for (;;) {
+      if (const size_t end = received_.find('\n'); end != received_.npos) {
+        std::string text = received_.substr(0, end);
+        received_.erase(0, end + 1);
+        return text;
+      }
+      char buffer[4096];
+      const ssize_t n = ::recv(socket_, buffer, sizeof buffer, 0);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) fall_silent();
+      received_.append(buffer, static_cast<size_t>(n));
+    }
+  }
+
+  std::string program_, received_;
+  pid_t pid_ = 0;
+  int socket_ = -1;
+};
+
+}  // namespace
+
+int64_t usual_pairs(size_t rows, double alarm_rate) { return pairs_needed(rows, alarm_rate) + 12; }
+
+Turns take_turns(const TurnsOptions& options, const std::function<void(const std::string& key)>& on_row) {
+  Worker old_worker(options.old_program, options.arguments),
+      new_worker(options.new_program, options.arguments);
+  std::map<std::string, size_t> old_rows;
+  for (size_t i = 0; i < old_worker.rows.size(); ++i) old_rows[old_worker.rows[i]] = i;
+  struct Common {
+    std::string key;
+    size_t old_row, new_row;
+  };
+  std::vector<Common> common;
+  for (size_t i = 0; i < new_worker.rows.size(); ++i)
+    if (const auto found = old_rows.find(new_worker.rows[i]); found != old_rows.end())
+      common.push_back({found->first, found->second, i});
+  check(!common.empty(), "bench: the two have no row in common");
+
+  Turns turns{.alone = old_worker.rows.size() + new_worker.rows.size() - 2 * common.size(),
+              .pairs = options.pairs > 0 ? options.pairs : usual_pairs(common.size(), options.alarm_rate)};
+  for (const Common& row : common) {
+    Worker* const workers[] = {&old_worker, &new_worker};
+    const std::string numbers[] = {std::to_string(row.old_row), std::to_string(row.new_row)};
+    bool right = true;
+    for (const int which : {0, 1})
+      if (const std::string answer = workers[which]->ask("ready " + numbers[which]); answer != "right") {
+        turns.wrong.push_back(row.key + (which == 0 ? " of the old: " : " of the new: ") + answer);
+        right = false;
+      }
+    if (!right) continue;
+    Times times;
+    std::vector<double>* const of[] = {&times.old_times, &times.new_times};
+    for (int64_t pair = 0; pair < turns.pairs; ++pair)
+      for (const int64_t which : {pair % 2, 1 - pair % 2})
+        of[which]->push_back(std::stod(workers[which]->ask("time " + numbers[which])));
+    turns.keys.push_back(row.key);
+    turns.times.push_back(std::move(times));
+    on_row(row.key);
+  }
+  return turns;
+}
+
+std::string to_json(const Turns& turns) {
+  using nlohmann::ordered_json;
+  ordered_json rows = ordered_json::array();
+  for (size_t i = 0; i < turns.keys.size(); ++i)
+    rows.push_back(
+        {{"row", turns.keys[i]}, {"old", turns.times[i].old_times}, {"new", turns.times[i].new_times}});
+  return ordered_json({{"format", "galvan bench turns 1"}, {"rows", rows}}).dump() + "\n";
+}
+
+}  // namespace galvan
