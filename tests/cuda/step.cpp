@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <thread>
 
+#include "core/replay.h"
 #include "op_table/tolerance.h"
 #include "training_run.h"
 
@@ -59,5 +62,37 @@ TEST_CASE("steps of a very small model, in f32 and bf16, with every access check
     REQUIRE(card.size() == kSteps);
     for (size_t k = 0; k < card.size(); ++k)
       CHECK(std::fabs(card[k] - host[k]) <= static_cast<double>(k + 1) * tolerance(dtype, 64, host[k]));
+  }
+}
+
+TEST_CASE("steps of two replicas of a very small model in one, with every access checked") {
+  TemporaryDirectory directory;
+  const auto run_of = [&](int i, const std::string& name) {
+    return std::make_unique<TrainingRun>(
+        directory.path() / (name + std::to_string(i)),
+        TrainingKind{.model = {.context = 8, .layers = 1, .heads = 2, .width = 16},
+                     .dtype = DType::bf16,
+                     .adam = true,
+                     .batch_size = 2,
+                     .accumulate = 1,
+                     .model_seed = static_cast<uint64_t>(i + 1)},
+        3);
+  };
+  std::vector<std::vector<double>> losses(2);
+  ReplayGroup group(kCuda, 2);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i)
+    threads.emplace_back([&, i] {
+      const ReplayGroup::Member member(group);
+      const auto run = run_of(i, "together");
+      for (int step = 0; step < 3; ++step)
+        losses[static_cast<size_t>(i)].push_back(run->trainer.train_step().loss);
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(!group.operations().empty());
+  for (int i = 0; i < 2; ++i) {
+    const auto alone = run_of(i, "alone");
+    for (const double loss : losses[static_cast<size_t>(i)])
+      CHECK(std::fabs(loss - alone->trainer.train_step().loss) <= 3 * tolerance(DType::bf16, 64, loss));
   }
 }
