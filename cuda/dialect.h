@@ -34,10 +34,7 @@ using SharedType = T;  // float[32][33] in front of a variable's name
 
 #ifdef GALVAN_CUDA_SIM
 
-template <auto kKernel, class... Args>
-void launch_now(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
-  sim::launch<kKernel>(grid, block, shared_bytes, stream, args...);
-}
+using sim::launch_now;
 
 template <class T>
 T* dynamic_shared() {

@@ -1,4 +1,4 @@
-// launch<kernel>(grid, block, shared_bytes, stream, args...): puts the kernel at the end of the stream.
+// launch_now<kernel>(grid, block, shared_bytes, stream, args...): puts the kernel at the end of the stream.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -35,7 +35,7 @@ template <class... Params>
 std::tuple<Params...> parameters_of(void (*)(Params...));
 
 template <auto kKernel, class... Args>
-void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
+void launch_now(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
   decltype(parameters_of(kKernel)) parameters(args...);
   enqueue({kernel_name<kKernel>(), grid, block, shared_bytes}, stream, [parameters] {
     const KernelCode inside(&parameters, sizeof parameters);
