@@ -16,7 +16,6 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <tuple>
 #include <utility>
 
 #include "cuda/runtime/recorder.h"
@@ -26,6 +25,7 @@
 #else
 #include "cuda/runtime/launch.h"
 #endif
+#include "cuda/arguments.h"
 
 namespace galvan {
 
@@ -74,39 +74,30 @@ __device__ inline void one_access(const void*, size_t) {}
 
 #endif
 
-// A launch, recorded (cuda/runtime/recorder.h): one for each replica.
+// Of a recorded kernel (cuda/runtime/recorder.h): a launch for each replica.
 template <auto kKernel, class... Args>
-class RecordedLaunch final : public RecordedOperation {
- public:
-  RecordedLaunch(dim3 grid, dim3 block, size_t shared_bytes, Args... args)
-      : grid_(grid), block_(block), shared_bytes_(shared_bytes), args_(args...) {}
-
-  bool matches(const RecordedOperation& other) const override {
-    return dynamic_cast<const RecordedLaunch*>(&other) != nullptr;
+void enqueue_launches(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) {
+  for (const RecordedOperation* replica : replicas) {
+    const auto& one = static_cast<const RecordedLaunch&>(*replica);
+    static_cast<const Arguments<Args...>*>(one.arguments())->pass_to([&](const Args&... args) {
+      launch_now<kKernel>(one.grid, one.block, one.shared_bytes, stream, args...);
+    });
   }
-  void enqueue(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const override {
-    for (const RecordedOperation* replica : replicas)
-      static_cast<const RecordedLaunch*>(replica)->enqueue(stream);
-  }
+}
 
- private:
-  void enqueue(cudaStream_t stream) const {
-    std::apply([&](Args... args) { launch_now<kKernel>(grid_, block_, shared_bytes_, stream, args...); },
-               args_);
-  }
-
-  dim3 grid_, block_;
-  size_t shared_bytes_;
-  std::tuple<Args...> args_;
-};
+template <class... Args>
+void record_launch(RecordedStep& step, RecordedLaunch::Enqueue enqueue, dim3 grid, dim3 block,
+                   size_t shared_bytes, const Args&... args) {
+  const Arguments<Args...> arguments{{args}...};
+  step.push_back(
+      std::make_unique<RecordedLaunch>(enqueue, grid, block, shared_bytes, &arguments, sizeof arguments));
+}
 
 template <auto kKernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
-  if (RecordedStep* const step = Recorder::current()) {
-    step->push_back(std::make_unique<RecordedLaunch<kKernel, Args...>>(grid, block, shared_bytes, args...));
-  } else {
-    launch_now<kKernel>(grid, block, shared_bytes, stream, args...);
-  }
+  if (RecordedStep* const step = Recorder::current())
+    return record_launch(*step, &enqueue_launches<kKernel, Args...>, grid, block, shared_bytes, args...);
+  launch_now<kKernel>(grid, block, shared_bytes, stream, args...);
 }
 
 // How many blocks of `threads` cover n elements.

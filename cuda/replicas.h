@@ -14,7 +14,6 @@
 #pragma once
 
 #include <algorithm>
-#include <tuple>
 #include <type_traits>
 
 #include "cuda/dialect.h"
@@ -35,25 +34,6 @@ inline constexpr bool kReplicated = !std::is_same_v<T, double>;
 // What a kernel's parameters have room for (CUDA C++ Programming Guide, on compute capability 7.0 and later).
 inline constexpr size_t kParameterBytes = 32764;
 
-// Arguments of a body, as kernels take them: std::tuple's functions are the host's.
-template <class... Args>
-struct Arguments {
-  template <auto kBody, class... Before>
-  __device__ void call(const Before&... before) const {
-    kBody(before...);
-  }
-};
-template <class First, class... Rest>
-struct Arguments<First, Rest...> {
-  First first;
-  Arguments<Rest...> rest;
-
-  template <auto kBody, class... Before>
-  __device__ void call(const Before&... before) const {
-    rest.template call<kBody>(before..., first);
-  }
-};
-
 template <class... Args>
 struct ArgumentsOfReplicas {
   Arguments<Args...> of[kReplicasPerLaunch];
@@ -71,82 +51,55 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   replicas.of[blockIdx.z].template call<kBody>();
 }
 
-inline Arguments<> arguments_of() { return {}; }
-template <class First, class... Rest>
-Arguments<First, Rest...> arguments_of(First first, Rest... rest) {
-  return {first, arguments_of(rest...)};
+// Of a recorded body: one launch for all replicas that it has room for.
+template <auto kBody, Body kAsks, class... Args>
+void enqueue_bodies(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) {
+  static_assert(sizeof(ArgumentsOfReplicas<Args...>) <= kParameterBytes);
+  while (!replicas.empty()) {
+    const size_t count = std::min<size_t>(kReplicasPerLaunch, replicas.size());
+    const auto& first = static_cast<const RecordedLaunch&>(*replicas[0]);
+    if (count == 1)
+      return enqueue_launches<of_one<kBody, kAsks.threads, kAsks.blocks, Args...>, Args...>(replicas, stream);
+    ArgumentsOfReplicas<Args...> all{};
+    for (size_t r = 0; r < count; ++r)
+      all.of[r] = *static_cast<const Arguments<Args...>*>(
+          static_cast<const RecordedLaunch&>(*replicas[r]).arguments());
+    launch_now<of_replicas<kBody, kAsks.threads, kAsks.blocks, Args...>>(
+        dim3(first.grid.x, first.grid.y, static_cast<unsigned>(count)), first.block, first.shared_bytes,
+        stream, all);
+    replicas = replicas.subspan(count);
+  }
 }
 
-// A body's launch, recorded.
-template <auto kBody, Body kAsks, class... Args>
-class RecordedBody final : public RecordedOperation {
- public:
-  RecordedBody(dim3 grid, dim3 block, size_t shared_bytes, Args... args)
-      : grid_(grid), block_(block), shared_bytes_(shared_bytes), args_(args...) {}
-
-  bool matches(const RecordedOperation& other) const override {
-    const auto* same = dynamic_cast<const RecordedBody*>(&other);
-    return same && equal(grid_, same->grid_) && equal(block_, same->block_) &&
-           shared_bytes_ == same->shared_bytes_;
-  }
-
-  void enqueue(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const override {
-    for (size_t begin = 0; begin < replicas.size(); begin += kReplicasPerLaunch)
-      enqueue_some(replicas.subspan(begin, std::min<size_t>(kReplicasPerLaunch, replicas.size() - begin)),
-                   stream);
+template <auto kBody, class Function = decltype(kBody)>
+struct BodyLaunch;
+template <auto kBody, class... Params>
+struct BodyLaunch<kBody, void (*)(Params...)> {
+  // The arguments as what the body takes, whatever they were.
+  template <Body kAsks>
+  static void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
+                     std::remove_cvref_t<Params>... args) {
+    constexpr auto kEnqueue = [] {
+      if constexpr (kAsks.replicas) {
+        return &enqueue_bodies<kBody, kAsks, std::remove_cvref_t<Params>...>;
+      } else {
+        return &enqueue_launches<kOfOne<kAsks>, std::remove_cvref_t<Params>...>;
+      }
+    }();
+    if (RecordedStep* const step = Recorder::current())
+      return record_launch(*step, kEnqueue, grid, block, shared_bytes, args...);
+    launch_now<kOfOne<kAsks>>(grid, block, shared_bytes, stream, args...);
   }
 
  private:
-  static bool equal(dim3 a, dim3 b) { return a.x == b.x && a.y == b.y && a.z == b.z; }
-
-  void enqueue_some(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const {
-    if constexpr (kAsks.replicas) {
-      static_assert(sizeof(ArgumentsOfReplicas<Args...>) <= kParameterBytes);
-      if (replicas.size() > 1) {
-        ArgumentsOfReplicas<Args...> all{};
-        for (size_t r = 0; r < replicas.size(); ++r)
-          all.of[r] = std::apply([](Args... args) { return arguments_of(args...); },
-                                 static_cast<const RecordedBody*>(replicas[r])->args_);
-        return launch_now<of_replicas<kBody, kAsks.threads, kAsks.blocks, Args...>>(
-            dim3(grid_.x, grid_.y, static_cast<unsigned>(replicas.size())), block_, shared_bytes_, stream,
-            all);
-      }
-    }
-    for (const RecordedOperation* replica : replicas)
-      std::apply(
-          [&](Args... args) {
-            launch_now<of_one<kBody, kAsks.threads, kAsks.blocks, Args...>>(grid_, block_, shared_bytes_,
-                                                                            stream, args...);
-          },
-          static_cast<const RecordedBody*>(replica)->args_);
-  }
-
-  dim3 grid_, block_;
-  size_t shared_bytes_;
-  std::tuple<Args...> args_;
+  template <Body kAsks>
+  static constexpr auto kOfOne = &of_one<kBody, kAsks.threads, kAsks.blocks, std::remove_cvref_t<Params>...>;
 };
-
-template <class... Params>
-std::tuple<std::remove_cvref_t<Params>...> parameters_of_body(void (*)(Params...));
 
 // launch<> for a body, whose grid has one block along z.
 template <auto kBody, Body kAsks, class... Args>
 void launch_body(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
-  // The arguments as what the body takes, so that they match whatever they were.
-  const auto start = [&]<class... Params>(const std::tuple<Params...>& parameters) {
-    std::apply(
-        [&](Params... exact) {
-          if (RecordedStep* const step = Recorder::current()) {
-            step->push_back(
-                std::make_unique<RecordedBody<kBody, kAsks, Params...>>(grid, block, shared_bytes, exact...));
-          } else {
-            launch_now<of_one<kBody, kAsks.threads, kAsks.blocks, Params...>>(grid, block, shared_bytes,
-                                                                              stream, exact...);
-          }
-        },
-        parameters);
-  };
-  start(decltype(parameters_of_body(kBody))(args...));
+  BodyLaunch<kBody>::template launch<kAsks>(grid, block, shared_bytes, stream, args...);
 }
 
 }  // namespace galvan

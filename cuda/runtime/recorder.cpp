@@ -11,6 +11,22 @@ thread_local RecordedStep* recorded = nullptr;
 
 }  // namespace
 
+RecordedLaunch::RecordedLaunch(Enqueue enqueue, dim3 grid, dim3 block, size_t shared_bytes,
+                               const void* arguments, size_t bytes)
+    : grid(grid),
+      block(block),
+      shared_bytes(shared_bytes),
+      enqueue_(enqueue),
+      arguments_(static_cast<const std::byte*>(arguments), static_cast<const std::byte*>(arguments) + bytes) {
+}
+
+bool RecordedLaunch::matches(const RecordedOperation& other) const {
+  const auto same = [](dim3 a, dim3 b) { return a.x == b.x && a.y == b.y && a.z == b.z; };
+  const auto* launch = dynamic_cast<const RecordedLaunch*>(&other);
+  return launch && launch->enqueue_ == enqueue_ && same(launch->grid, grid) && same(launch->block, block) &&
+         launch->shared_bytes == shared_bytes;
+}
+
 bool match(const RecordedStep& a, const RecordedStep& b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i)

@@ -13,6 +13,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <vector>
@@ -30,6 +31,29 @@ class RecordedOperation {
   virtual bool matches(const RecordedOperation& other) const = 0;
   // Puts the operation on the stream for several replicas; all match this one, the first of them.
   virtual void enqueue(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const = 0;
+};
+
+// A launch, with its arguments as bytes.
+class RecordedLaunch final : public RecordedOperation {
+ public:
+  // Puts launches on the stream that differ in their arguments alone. Each kernel has a function of its own.
+  using Enqueue = void (*)(std::span<const RecordedOperation* const> replicas, cudaStream_t stream);
+
+  RecordedLaunch(Enqueue enqueue, dim3 grid, dim3 block, size_t shared_bytes, const void* arguments,
+                 size_t bytes);
+
+  bool matches(const RecordedOperation& other) const override;
+  void enqueue(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) const override {
+    enqueue_(replicas, stream);
+  }
+
+  const dim3 grid, block;
+  const size_t shared_bytes;
+  const void* arguments() const { return arguments_.data(); }
+
+ private:
+  Enqueue enqueue_;
+  std::vector<std::byte> arguments_;
 };
 
 using RecordedStep = std::vector<std::unique_ptr<RecordedOperation>>;
