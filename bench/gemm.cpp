@@ -2,11 +2,12 @@
 // peak measured in the same run.
 //
 //   bench_gemm --threads 1 --take best --rounds 30        (--help: all options)
+//   bench_gemm --threads 1 --ladder 3                     the lower rungs of the ladder too (core/cpu/ladder)
 //
-// Every round computes every product once by each backend, so that all share the noise of the machine; the times
-// are medians over the rounds or, with --take best for a machine that others use too, the best ones. A whole round
-// is some tens of megabytes: operands come from where they come from in training, the outer caches. `count` is how
-// often a step needs the product.
+// Every round computes every product once by each backend, in turns who begins, so that all share the noise of the
+// machine; the times are medians over the rounds or, with --take best for a machine that others use too, the best ones,
+// and `ratio` is the median over the rounds of Eigen's time to ours. A whole round is some tens of megabytes: operands
+// come from where they come from in training, the outer caches. `count` is how often a step needs the product.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -22,6 +23,8 @@
 #include "core/cpu/peak.h"
 #include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
+#include "core/tensor.h"
+#include "core/variants.h"
 
 using namespace galvan;
 
@@ -30,8 +33,9 @@ namespace {
 struct Options {
   int threads = galvan::threads();
   int rounds = 15;
+  int ladder = 0;     // rounds of each lower rung
   bool best = false;  // instead of the median
-  std::string json;
+  std::string preset, json;
 };
 
 struct Linear {
@@ -57,6 +61,11 @@ double taken(std::vector<double> times, const Options& options) {
   return options.best ? times.front() : times[times.size() / 2];
 }
 
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
 double seconds(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
@@ -67,13 +76,19 @@ struct Product {
   const char* pass;
   Gemm<float, float> gemm;
   int count;
-  std::vector<float> a, b, c;
+  Tensor a, b, c;  // in memory as training has it: huge pages, where there are any
   std::vector<double> packed_s, eigen_s;
 
   Product(const char* pass, const Gemm<float, float>& g, int count)
-      : pass(pass), gemm(g), count(count), a(g.m * g.k), b(g.k * g.n), c(g.m * g.n) {
-    for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 13) - 6;
-    for (size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i % 11) - 5;
+      : pass(pass),
+        gemm(g),
+        count(count),
+        a(Tensor::uniform({g.m, g.k}, {.low = -1})),
+        b(Tensor::uniform({g.k, g.n}, {.low = -1, .seed = 1})),
+        c(Tensor::zeros({g.m, g.n})) {
+    gemm.a = a.data<float>();
+    gemm.b = b.data<float>();
+    gemm.c = c.data<float>();
   }
   double gflop() const { return 2e-9 * static_cast<double>(gemm.m * gemm.n * gemm.k); }
 };
@@ -97,12 +112,50 @@ std::vector<Product> products_of(const Preset& preset) {
             .m = out, .n = in, .k = tokens, .lda = out, .transpose_a = true, .ldb = in, .ldc = in},
         count);
   }
-  for (Product& product : products) {
-    product.gemm.a = product.a.data();
-    product.gemm.b = product.b.data();
-    product.gemm.c = product.c.data();
-  }
   return products;
+}
+
+// Times of a whole step by round.
+std::vector<double> steps(const std::vector<Product>& products, std::vector<double> Product::*times) {
+  std::vector<double> sums((products.front().*times).size());
+  for (const Product& product : products)
+    for (size_t round = 0; round < sums.size(); ++round)
+      sums[round] += product.count * (product.*times)[round];
+  return sums;
+}
+
+double median_ratio(const std::vector<double>& over, const std::vector<double>& under) {
+  std::vector<double> ratios;
+  for (size_t round = 0; round < over.size(); ++round) ratios.push_back(over[round] / under[round]);
+  return median(ratios);
+}
+
+// The share of the peak that each version of matmul reaches: over the products of each pass, and over all.
+nlohmann::json run_ladder(std::vector<Product>& products, double peak, const Options& options) {
+  nlohmann::json rows = nlohmann::json::array();
+  std::printf("  %-14s %9s %9s %9s %12s  of peak\n", "rung", "y=xW'", "dx=dyW", "dW=dy'x", "a step, ms");
+  for (Variants* versions : all_variants()) {
+    if (versions->kernel() != "matmul" || versions->device() != "cpu") continue;
+    for (const Variant& version : versions->all()) {
+      versions->choose(version.name);
+      std::vector<double> time(3), gflop(3);
+      for (size_t i = 0; i < products.size(); ++i) {
+        std::vector<double> times;
+        for (int round = 0; round < options.ladder; ++round)
+          times.push_back(seconds([&] { gemm(products[i].gemm); }));
+        time[i % 3] += products[i].count * taken(times, options);
+        gflop[i % 3] += products[i].count * products[i].gflop();
+      }
+      const double step = time[0] + time[1] + time[2], all = gflop[0] + gflop[1] + gflop[2];
+      std::printf("  %-14s", std::string(version.name).c_str());
+      for (size_t pass = 0; pass < 3; ++pass) std::printf(" %7.1f %%", 100 * gflop[pass] / time[pass] / peak);
+      std::printf(" %12.1f  %5.1f %%\n", step * 1e3, 100 * all / step / peak);
+      rows.push_back(
+          {{"rung", std::string(version.name)}, {"ms", step * 1e3}, {"of_peak", all / step / peak}});
+    }
+    versions->choose(versions->all().front().name);
+  }
+  return rows;
 }
 
 nlohmann::json run(const Preset& preset, const Options& options) {
@@ -110,20 +163,18 @@ nlohmann::json run(const Preset& preset, const Options& options) {
   std::vector<double> peaks;                               // their reciprocals, as times
   for (int round = -1; round < options.rounds; ++round) {  // round -1 warms up
     peaks.push_back(1e9 / measure_peak_flops(0.02));
-    for (Product& product : products) {
-      const double packed = seconds([&] { gemm_packed(product.gemm); });
-      if (round >= 0) product.packed_s.push_back(packed);
-    }
-    for (Product& product : products) {
-      const double eigen = seconds([&] { gemm_eigen(product.gemm); });
-      if (round >= 0) product.eigen_s.push_back(eigen);
-    }
+    for (const bool packed : {round % 2 == 0, round % 2 != 0})
+      for (Product& product : products) {
+        const double taken = seconds([&] { packed ? gemm_packed(product.gemm) : gemm_eigen(product.gemm); });
+        if (round >= 0) (packed ? product.packed_s : product.eigen_s).push_back(taken);
+      }
   }
   const double peak = 1 / taken(peaks, options);
 
   std::printf("\n%s, %d thread%s, peak %.0f GFLOP/s (%s)\n", preset.name, options.threads,
               options.threads == 1 ? "" : "s", peak, isa_name(isa()));
-  std::printf("  %-8s %5s %5s %5s  count   packed ms  of peak    Eigen ms  of peak\n", "", "M", "N", "K");
+  std::printf("  %-8s %5s %5s %5s  count   packed ms  of peak    Eigen ms  of peak  ratio\n", "", "M", "N",
+              "K");
   nlohmann::json rows = nlohmann::json::array();
   double packed_total = 0, eigen_total = 0, gflop_total = 0;
   const auto percent = [&](double gflop, double time) { return 100 * gflop / time / peak; };
@@ -131,26 +182,37 @@ nlohmann::json run(const Preset& preset, const Options& options) {
     const double packed = taken(product.packed_s, options), eigen = taken(product.eigen_s, options),
                  gflop = product.gflop();
     const auto& g = product.gemm;
-    std::printf("  %-8s %5ld %5ld %5ld  %5d  %10.3f    %3.0f %%  %10.3f    %3.0f %%\n", product.pass,
+    const double ratio = median_ratio(product.eigen_s, product.packed_s);
+    std::printf("  %-8s %5ld %5ld %5ld  %5d  %10.3f    %3.0f %%  %10.3f    %3.0f %%   %4.2f\n", product.pass,
                 long{g.m}, long{g.n}, long{g.k}, product.count, packed * 1e3, percent(gflop, packed),
-                eigen * 1e3, percent(gflop, eigen));
+                eigen * 1e3, percent(gflop, eigen), ratio);
     rows.push_back({{"pass", product.pass},
                     {"m", g.m},
                     {"n", g.n},
                     {"k", g.k},
                     {"count", product.count},
                     {"packed_ms", packed * 1e3},
-                    {"eigen_ms", eigen * 1e3}});
+                    {"eigen_ms", eigen * 1e3},
+                    {"ratio", ratio}});
     packed_total += packed * product.count;
     eigen_total += eigen * product.count;
     gflop_total += gflop * product.count;
   }
-  std::printf("  %-33s %10.3f    %3.0f %%  %10.3f    %3.0f %%\n", "a step", packed_total * 1e3,
-              percent(gflop_total, packed_total), eigen_total * 1e3, percent(gflop_total, eigen_total));
-  return {{"preset", preset.name},         {"threads", options.threads},
-          {"isa", isa_name(isa())},        {"peak_gflops", peak},
-          {"step_gflop", gflop_total},     {"packed_ms", packed_total * 1e3},
-          {"eigen_ms", eigen_total * 1e3}, {"products", rows}};
+  const double ratio = median_ratio(steps(products, &Product::eigen_s), steps(products, &Product::packed_s));
+  std::printf("  %-33s %10.3f    %3.0f %%  %10.3f    %3.0f %%   %4.2f\n", "a step", packed_total * 1e3,
+              percent(gflop_total, packed_total), eigen_total * 1e3, percent(gflop_total, eigen_total),
+              ratio);
+  nlohmann::json result = {{"preset", preset.name},
+                           {"threads", options.threads},
+                           {"isa", isa_name(isa())},
+                           {"peak_gflops", peak},
+                           {"step_gflop", gflop_total},
+                           {"packed_ms", packed_total * 1e3},
+                           {"eigen_ms", eigen_total * 1e3},
+                           {"ratio", ratio},
+                           {"products", rows}};
+  if (options.ladder > 0) result["ladder"] = run_ladder(products, peak, options);
+  return result;
 }
 
 Options parse(int argc, char** argv) {
@@ -161,6 +223,10 @@ Options parse(int argc, char** argv) {
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024));
   app.add_option("--rounds", options.rounds, "of which each computes every product once by each backend")
       ->check(CLI::Range(1, 1000000));
+  app.add_option("--ladder", options.ladder,
+                 "rounds of each rung of the ladder, of which the lowest takes minutes")
+      ->check(CLI::Range(0, 1000));
+  app.add_option("--preset", options.preset, "the presets whose names hold this");
   app.add_option("--isa", isa_wanted, "the instructions that our kernels use")
       ->check(CLI::IsMember({"baseline", "avx2", "avx512"}));
   app.add_option("--take", take, "of the rounds' times; best where others use the machine too")
@@ -180,7 +246,10 @@ int main(int argc, char** argv) {
   try {
     const Options options = parse(argc, argv);
     nlohmann::json results = nlohmann::json::array();
-    for (const Preset& preset : kPresets) results.push_back(run(preset, options));
+    for (const Preset& preset : kPresets)
+      if (std::string(preset.name).find(options.preset) != std::string::npos)
+        results.push_back(run(preset, options));
+    check(!results.empty(), "bench_gemm: no preset is called ", options.preset);
     if (!options.json.empty()) {
       std::ofstream file(options.json);
       file << results.dump(2) << '\n';
