@@ -9,11 +9,14 @@
 //          dweight and dbias, but where one launch makes all. Asked for, the rest from L1: forward 6 R C with
 //          weight and bias (RMS norm 5), 9 with a residual; dx 7, 8 with dsum; dweight and dbias 2
 // Compute  about 8 R C FLOPs forward, 15 backward: bandwidth-bound, judge it in GB/s
+// Ladder   cuda/ladder/README.md: forward, this is the second rung of three
 // Launch   y and dx: one row a warp, four warps a block; dweight, dbias: column_sums.h. Of few rows of few columns dx,
 //          dweight and dbias together, and the last block sums what the blocks have summed (last_block.h)
 #include <cmath>
 
+#include "core/variants.h"
 #include "cuda/column_sums.h"
+#include "cuda/ladder/layer_norm.h"
 #include "cuda/last_block.h"
 #include "cuda/replicas.h"
 #include "cuda/runtime/workspace.h"
@@ -21,6 +24,11 @@
 
 namespace galvan {
 namespace {
+
+Variants variants("layer_norm", "cuda",
+                  {{"packs", "cuda/norm.cu"},
+                   {"elements", "cuda/ladder/layer_norm_1_elements.cu"},
+                   {"in_registers", "cuda/ladder/layer_norm_3_in_registers.cu"}});
 
 constexpr int kWarps = 4;
 
@@ -237,20 +245,36 @@ __device__ void norm_backward_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T
   if (dbiases) store_column_sums(dbias, dbiases, columns);
 }
 
+template <class T>
+void norm_forward_by_packs(cudaStream_t stream, const NormForward<T>& p) {
+  const bool whole = packs_are_whole<T>(p.columns, {p.x, p.residual, p.weight, p.bias, p.sum, p.y});
+  const unsigned blocks = blocks_for(p.rows, kWarps);
+  if (whole) {
+    launch_body<norm_forward_warp_per_row<T, true>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(
+        blocks, kWarps * 32, 0, stream, p);
+  } else {
+    launch_body<norm_forward_warp_per_row<T, false>,
+                Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, stream, p);
+  }
+}
+
+template <class T>
+void norm_forward_in_registers(cudaStream_t stream, const NormForward<T>& p) {
+  p.columns <= ladder::kMostInRegisters ? ladder::layer_norm_in_registers(stream, p)
+                                        : norm_forward_by_packs(stream, p);
+}
+
 }  // namespace
 
 template <class T>
 void norm_forward(Cuda on, const NormForward<T>& p) {
   if (p.rows == 0) return;
-  const bool whole = packs_are_whole<T>(p.columns, {p.x, p.residual, p.weight, p.bias, p.sum, p.y});
-  const unsigned blocks = blocks_for(p.rows, kWarps);
-  if (whole) {
-    launch_body<norm_forward_warp_per_row<T, true>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(
-        blocks, kWarps * 32, 0, on.stream, p);
+  if constexpr (std::is_same_v<T, double>) {
+    norm_forward_by_packs(on.stream, p);
   } else {
-    launch_body<norm_forward_warp_per_row<T, false>,
-                Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, on.stream,
-                                                                          p);
+    static constexpr void (*kVersions[])(cudaStream_t, const NormForward<T>&) = {
+        norm_forward_by_packs, ladder::layer_norm_elements, norm_forward_in_registers};
+    kVersions[variants.chosen()](on.stream, p);
   }
 }
 

@@ -8,17 +8,26 @@
 //          max_backward, argmax and variance
 // Launch   a block has (columns i, strands, outputs o): a strand takes every so manieth l, and neighbouring
 //          threads read neighbouring elements whether I is 1 or large
+// Ladder   cuda/ladder/README.md: the sum is the last rung of four
 // Order    a strand's elements in order, then the strands in a fixed tree: the shape alone decides
 #include <algorithm>
 #include <limits>
 
 #include "core/kernels.h"
 #include "core/pointwise.h"
+#include "core/variants.h"
+#include "cuda/ladder/sum.h"
 #include "cuda/replicas.h"
 #include "cuda/warp.h"
 
 namespace galvan {
 namespace {
+
+Variants variants("sum", "cuda",
+                  {{"strands", "cuda/reduce.cu"},
+                   {"interleaved", "cuda/ladder/sum_1_interleaved.cu"},
+                   {"sequential", "cuda/ladder/sum_2_sequential.cu"},
+                   {"shuffles", "cuda/ladder/sum_3_shuffles.cu"}});
 
 template <class A>
 struct SumOf {
@@ -166,15 +175,27 @@ unsigned blocks_of(dim3 block, int64_t outer, int64_t inner) {
   return static_cast<unsigned>((outer + block.z - 1) / block.z * tiles);
 }
 
+template <class T>
+void sum_by_strands(cudaStream_t stream, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
+                    double scale) {
+  const dim3 block = block_for(length, inner);
+  launch_body<reduce_columns<SumOf<Acc<T>>, T>,
+              Body{.threads = kMostThreads, .replicas = kReplicated<T> && !std::is_same_v<T, int32_t>}>(
+      blocks_of(block, outer, inner), block, 0, stream, x, y, outer, length, inner, scale);
+}
+
 }  // namespace
 
 template <class T>
 void sum(Cuda on, const T* x, T* y, int64_t outer, int64_t length, int64_t inner, double scale) {
   if (outer * inner == 0) return;
-  const dim3 block = block_for(length, inner);
-  launch_body<reduce_columns<SumOf<Acc<T>>, T>,
-              Body{.threads = kMostThreads, .replicas = kReplicated<T> && !std::is_same_v<T, int32_t>}>(
-      blocks_of(block, outer, inner), block, 0, on.stream, x, y, outer, length, inner, scale);
+  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, bfloat16>) {
+    static constexpr void (*kVersions[])(cudaStream_t, const T*, T*, int64_t, int64_t, int64_t, double) = {
+        sum_by_strands, ladder::sum_interleaved, ladder::sum_sequential, ladder::sum_shuffles};
+    kVersions[variants.chosen()](on.stream, x, y, outer, length, inner, scale);
+  } else {
+    sum_by_strands(on.stream, x, y, outer, length, inner, scale);
+  }
 }
 
 template <class T>

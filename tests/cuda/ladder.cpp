@@ -90,3 +90,21 @@ TEST_CASE("softmax: every version gives what the CPU gives") {
                          {"0x3", {{.shape = {0, 3}}}, {{"dim", -1}}}});
   });
 }
+
+TEST_CASE("layer_norm: every version gives what the CPU gives") {
+  with_each_version("layer_norm", [] {
+    const std::vector<OpCase> rows = {
+        {"3x257", {{.shape = {3, 257}}, {.shape = {257}}, {.shape = {257}}}, {{"eps", 1e-5}}},
+        {"2x1032", {{.shape = {2, 1032}}, {.shape = {1032}}, {.shape = {1032}}}, {{"eps", 1e-5}}}};
+    check_op("layer_norm", rows);
+    for (const char* const name : {"rms_norm", "add_layer_norm", "keep_rms_norm"}) check_op(name, {});
+  });
+}
+
+TEST_CASE("sum: every version gives what the CPU gives") {
+  with_each_version("sum", [] {
+    check_op("sum", {{"2x1025", {{.shape = {2, 1025}}}, {{"dims", {1}}, {"keepdim", false}}},
+                     {"3x257x5", {{.shape = {3, 257, 5}}}, {{"dims", {1}}, {"keepdim", false}}}});
+    check_op("mean", {});
+  });
+}

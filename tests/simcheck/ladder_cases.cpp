@@ -56,6 +56,49 @@ Ladder softmax() {
        {"online", "2 R C sizeof(T) bytes while a row fits in L1; asked for are 3", 2 * bytes, 3 * bytes}}};
 }
 
+Ladder layer_norm() {
+  constexpr int64_t R = 16, C = 512, bytes = R * C * 2;
+  return {
+      "layer_norm",
+      "16 rows of 512 in bfloat16, with weight and bias",
+      [](Card& card) {
+        norm_forward<bfloat16>(card.on(), {.x = card.random<bfloat16>(R * C),
+                                           .residual = nullptr,
+                                           .weight = card.random<bfloat16>(C),
+                                           .bias = card.random<bfloat16>(C),
+                                           .sum = nullptr,
+                                           .y = card.zeros<bfloat16>(R * C),
+                                           .mean = card.zeros<float>(R),
+                                           .rstd = card.zeros<float>(R),
+                                           .rows = R,
+                                           .columns = C,
+                                           .eps = 1e-5});
+      },
+      {{"elements",
+        "2 R C sizeof(T) bytes, 4 with a residual; asked for, the rest from L1: 6 R C with weight and bias "
+        "(RMS norm 5), 9 with a residual",
+        2 * bytes + 2 * C * 2, 6 * bytes},
+       {"packs"},
+       {"in_registers",
+        "2 R C sizeof(T) bytes, 4 with a residual; asked for, the rest from L1: 4 R C with weight and bias, "
+        "6 "
+        "with a residual",
+        2 * bytes + 2 * C * 2, 4 * bytes}}};
+}
+
+Ladder sum_of_rows() {
+  constexpr int64_t R = 8, C = 1024, bytes = R * C * 4;
+  return {"sum",
+          "8 rows of 1024 floats",
+          [](Card& card) {
+            sum<float>(card.on(), card.random<float>(R * C), card.zeros<float>(R), R, C, 1, 1.0);
+          },
+          {{"interleaved", "O L I sizeof(T) bytes", bytes, bytes},
+           {"sequential", "O L I sizeof(T) bytes", bytes, bytes},
+           {"shuffles", "O L I sizeof(T) bytes", bytes, bytes},
+           {"strands"}}};
+}
+
 }  // namespace
 
 ChosenVersion::ChosenVersion(std::string_view kernel, std::string_view version)
@@ -71,7 +114,7 @@ std::string file_of(std::string_view kernel, std::string_view version) {
 }
 
 const std::vector<Ladder>& ladders() {
-  static const std::vector<Ladder> all = {matmul(), softmax()};
+  static const std::vector<Ladder> all = {matmul(), softmax(), layer_norm(), sum_of_rows()};
   return all;
 }
 

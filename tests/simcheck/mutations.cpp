@@ -47,6 +47,13 @@ Case product_by(const char* version) {
   };
 }
 
+Case sum_by(const char* version) {
+  return [version](Card& card) {
+    const ChosenVersion chosen("sum", version);
+    sum<float>(card.on(), card.random<float>(300), card.zeros<float>(1), 1, 300, 1, 1.0);
+  };
+}
+
 // Small launches, the quickest first, that together come to every barrier and wait of the kernels.
 const std::vector<Case> kCases = {
     [](Card& card) {
@@ -113,6 +120,8 @@ const std::vector<Case> kCases = {
       attend<bfloat16>(card,
                        {.B = 1, .H = 1, .G = 1, .Tq = 65, .Tk = 65, .D = 8, .causal = false, .scale = 1});
     },
+    sum_by("interleaved"),
+    sum_by("sequential"),
     product_by<float>("shared_tiles"),
     product_by<float>("register_tiles"),
     product_by<float>("vector_loads"),
