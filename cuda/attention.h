@@ -186,6 +186,10 @@ bool rows_are_whole(int64_t D, std::initializer_list<HeadRows<const T>> tensors)
   return whole;
 }
 
+// Whether bfloat16 is for flash_forward.cu and flash_backward.cu: not where the version "flash_fma" has been chosen
+// (core/variants.h).
+bool on_tensor_cores();
+
 // Calls f<kD>() with the smallest size of tiles that has room for heads of size D.
 template <class F>
 void with_padded_head(int64_t D, const F& f) {

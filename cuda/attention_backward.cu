@@ -173,7 +173,7 @@ void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const T> 
   const bool whole =
       rows_are_whole<T>(sizes.D, {q, k, v, y, dy, read_only(dq), read_only(dk), read_only(dv)});
   if constexpr (std::is_same_v<T, bfloat16>)
-    if (flash::takes(sizes.D, whole))
+    if (on_tensor_cores() && flash::takes(sizes.D, whole))
       return flash::attention_backward(on, sizes, q, k, v, y, dy, lse, dq, dk, dv);
   const Inputs<T> in{q, k, v, y, dy, lse};
   with_padded_head(sizes.D, [&]<int kD>() {

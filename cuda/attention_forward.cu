@@ -8,16 +8,25 @@
 // Memory   q, k, v, y and lse once; asked for are k and v by every kM queries of a head, from L2; T x T
 //          scores are never stored
 // Compute  4 B H Tq Tk D FLOPs in Acc<T>, half of that when causal
+// Ladder   cuda/ladder/README.md: the third rung of four
 // Launch   16 x 16 threads for kM queries of a head (cuda/attention.h)
 #include "core/kernels.h"
 #include "core/math.h"
+#include "core/variants.h"
 #include "cuda/attention.h"
 #include "cuda/flash.h"
+#include "cuda/ladder/attention.h"
 
 namespace galvan {
 namespace {
 
 using namespace attention_tiles;
+
+Variants variants("attention", "cuda",
+                  {{"flash", "cuda/flash_forward.cu"},
+                   {"three_pass", "cuda/ladder/attention_1_three_pass.cu"},
+                   {"online", "cuda/ladder/attention_2_online.cu"},
+                   {"flash_fma", "cuda/attention_forward.cu"}});
 
 template <class T, int kD>
 constexpr size_t kSharedBytes = [] {
@@ -87,20 +96,43 @@ __global__ void __launch_bounds__(kThreads)
   o.store(y, b, h, first, sizes.Tq, D, whole);
 }
 
+template <class T>
+void flash_by_fmas(cudaStream_t stream, const AttentionSizes& sizes, HeadRows<const T> q, HeadRows<const T> k,
+                   HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse) {
+  const bool whole = rows_are_whole<T>(sizes.D, {q, k, v, read_only(y)});
+  with_padded_head(sizes.D, [&]<int kD>() {
+    const int64_t tiles = (sizes.Tq + Tiles<Acc<T>, kD>::kM - 1) / Tiles<Acc<T>, kD>::kM;
+    launch<attention_queries<T, kD>>(static_cast<unsigned>(sizes.B * sizes.H * tiles), kThreads,
+                                     kSharedBytes<T, kD>, stream, sizes, whole, q, k, v, y, lse);
+  });
+}
+
+// What takes bfloat16 in whole rows to tensor cores, and the rest to FMAs.
+template <class T>
+void flash_attention(cudaStream_t stream, const AttentionSizes& sizes, HeadRows<const T> q,
+                     HeadRows<const T> k, HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (flash::takes(sizes.D, rows_are_whole<T>(sizes.D, {q, k, v, read_only(y)})))
+      return flash::attention_forward(Cuda{stream}, sizes, q, k, v, y, lse);
+  flash_by_fmas(stream, sizes, q, k, v, y, lse);
+}
+
 }  // namespace
+
+bool attention_tiles::on_tensor_cores() { return variants.all()[variants.chosen()].name != "flash_fma"; }
 
 template <class T>
 void attention_forward(Cuda on, const AttentionSizes& sizes, HeadRows<const T> q, HeadRows<const T> k,
                        HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse) {
   if (sizes.B * sizes.H * sizes.Tq == 0) return;
-  const bool whole = rows_are_whole<T>(sizes.D, {q, k, v, read_only(y)});
-  if constexpr (std::is_same_v<T, bfloat16>)
-    if (flash::takes(sizes.D, whole)) return flash::attention_forward(on, sizes, q, k, v, y, lse);
-  with_padded_head(sizes.D, [&]<int kD>() {
-    const int64_t tiles = (sizes.Tq + Tiles<Acc<T>, kD>::kM - 1) / Tiles<Acc<T>, kD>::kM;
-    launch<attention_queries<T, kD>>(static_cast<unsigned>(sizes.B * sizes.H * tiles), kThreads,
-                                     kSharedBytes<T, kD>, on.stream, sizes, whole, q, k, v, y, lse);
-  });
+  if constexpr (std::is_same_v<T, double>) {
+    flash_by_fmas(on.stream, sizes, q, k, v, y, lse);
+  } else {
+    static constexpr void (*kVersions[])(cudaStream_t, const AttentionSizes&, HeadRows<const T>,
+                                         HeadRows<const T>, HeadRows<const T>, HeadRows<T>, Acc<T>*) = {
+        flash_attention, ladder::attention_three_pass, ladder::attention_online, flash_by_fmas};
+    kVersions[variants.chosen()](on.stream, sizes, q, k, v, y, lse);
+  }
 }
 
 #define GALVAN_ATTENTION(T)                                                                          \

@@ -6,6 +6,7 @@
 // Memory   q, k, v, y and lse once; asked for are k and v by every 64 queries of a head, from L2; T x T
 //          scores are never stored
 // Compute  4 B H Tq Tk D FLOPs, half of that when causal
+// Ladder   cuda/ladder/README.md: the last rung of four
 // Launch   4 warps for 64 queries of a head (cuda/flash.h)
 #include "core/kernels.h"
 #include "cuda/attention.h"

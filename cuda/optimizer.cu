@@ -4,24 +4,25 @@
 //          In bf16 the masters take the weights' part, and the weights are read and written on top: 22 and
 //          30. The squares read the gradients once more
 // Compute  under 15 FLOPs an element: bandwidth-bound, judge it in GB/s
+// Ladder   cuda/ladder/README.md: Adam's update is the second rung of two
 // Launch   squares: a piece a block; the decision: one block; the update: 16 bytes of state a thread, a quarter of a
 //          piece a block
 #include "core/kernels.h"
+#include "core/variants.h"
+#include "cuda/ladder/adamw.h"
 #include "cuda/pack.h"
 #include "cuda/replicas.h"
+#include "cuda/update_pack.h"
 #include "cuda/warp.h"
 
 namespace galvan {
 namespace {
 
+Variants variants("adamw", "cuda",
+                  {{"flat", "cuda/optimizer.cu"}, {"per_piece", "cuda/ladder/adamw_1_per_piece.cu"}});
+
 constexpr int kSquareThreads = 1024;
 constexpr int kBeginThreads = 512;
-constexpr int kThreads = 256;
-constexpr int kParts = 4;  // blocks of a piece
-
-__device__ inline bool is_updated(const UpdatePieces& p, int64_t piece) {
-  return p.has_grad[p.pieces[piece].segment] != 0;
-}
 
 template <class T>
 __device__ void add_one_loss(const T* loss, StepControl* control) {
@@ -69,50 +70,11 @@ __device__ void begin_update_one_block(Rule rule, StepInputs in,
   if (threadIdx.x == 0) close_step(decision, *in.control, in.records);
 }
 
-// Elements i to i + N of the blocks.
-template <int N, class T, class Update>
-__device__ inline void update_pack(const UpdateBlocks<T>& p, int64_t i, const Update& update) {
-  using M = Acc<T>;
-  constexpr bool kMasters = !std::is_same_v<T, M>;
-  const auto grad = pack_at<N>(p.grad + i);
-  auto master = pack_at<N>(p.master + i);
-  Pack<T, N> weight;
-  if constexpr (kMasters) weight = pack_at<N>(p.weight + i);
-  Pack<M, N> state0{}, state1{};
-  if constexpr (Update::kStates > 0) state0 = pack_at<N>(p.state0 + i);
-  if constexpr (Update::kStates > 1) state1 = pack_at<N>(p.state1 + i);
-#pragma unroll
-  for (int e = 0; e < N; ++e) {
-    M state[] = {state0.at[e], state1.at[e]};
-    if constexpr (kMasters) master.at[e] = current_master(weight.at[e], master.at[e]);
-    master.at[e] = update(master.at[e], M(grad.at[e]), state);
-    if constexpr (kMasters) weight.at[e] = T(master.at[e]);
-    state0.at[e] = state[0];
-    state1.at[e] = state[1];
-  }
-  pack_at<N>(p.master + i) = master;
-  if constexpr (kMasters) pack_at<N>(p.weight + i) = weight;
-  if constexpr (Update::kStates > 0) pack_at<N>(p.state0 + i) = state0;
-  if constexpr (Update::kStates > 1) pack_at<N>(p.state1 + i) = state1;
-}
-
 template <class Rule, class T>
 __device__ void update_quarter_piece_per_block(
     UpdatePieces p, const typename Rule::template Coefficients<Acc<T>>* coefficients,
     const StepControl* control, UpdateBlocks<T> blocks) {
-  constexpr int N = kPack<Acc<T>>;
-  if (!control->applied || !is_updated(p, blockIdx.x)) return;
-  const UpdatePiece piece = p.pieces[blockIdx.x];
-  const auto c = coefficients[piece.segment];
-  c.with_update([&](const auto& update) {
-    for (int i = int(blockIdx.y * kThreads + threadIdx.x) * N; i < piece.size; i += kParts * kThreads * N) {
-      if (i + N <= piece.size) {
-        update_pack<N>(blocks, piece.begin + i, update);
-      } else {
-        for (int e = i; e < piece.size; ++e) update_pack<1>(blocks, piece.begin + e, update);
-      }
-    }
-  });
+  update_part<Rule, T>(p, blockIdx.x, static_cast<int>(blockIdx.y), coefficients, control, blocks);
 }
 
 }  // namespace
@@ -142,9 +104,13 @@ void update_pieces(Cuda on, const UpdatePieces& pieces,
                    const typename Rule::template Coefficients<Acc<T>>* coefficients,
                    const StepControl* control, const UpdateBlocks<T>& blocks) {
   if (pieces.count == 0) return;
-  launch_body<update_quarter_piece_per_block<Rule, T>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
-      dim3(static_cast<unsigned>(pieces.count), kParts), kThreads, 0, on.stream, pieces, coefficients,
-      control, blocks);
+  if constexpr (std::is_same_v<Rule, AdamRule> && !std::is_same_v<T, double>)
+    if (variants.chosen() > 0)
+      return ladder::adamw_per_piece(on.stream, pieces, coefficients, control, blocks);
+  launch_body<update_quarter_piece_per_block<Rule, T>,
+              Body{.threads = kUpdateThreads, .replicas = kReplicated<T>}>(
+      dim3(static_cast<unsigned>(pieces.count), kUpdateParts), kUpdateThreads, 0, on.stream, pieces,
+      coefficients, control, blocks);
 }
 
 #define GALVAN_RULE(Rule, T)                                                                         \

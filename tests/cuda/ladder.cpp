@@ -108,3 +108,14 @@ TEST_CASE("sum: every version gives what the CPU gives") {
     check_op("mean", {});
   });
 }
+
+TEST_CASE("attention: every version gives what the CPU gives, forward and backward") {
+  with_each_version("attention", [] {
+    const auto heads = [](const char* name, int64_t steps, int64_t D, bool causal) {
+      const InputSpec x{.shape = {1, 2, steps, D}};
+      return OpCase{name, {x, x, x}, {{"causal", causal}, {"scale", 0.3}}};
+    };
+    check_op("attention", {heads("65 queries", 65, 8, true), heads("heads of 40", 9, 40, false)});
+    check_op("packed_attention", {});
+  });
+}

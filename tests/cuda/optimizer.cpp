@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/variants.h"
 #include "kernel_test.h"
 
 using namespace galvan;
@@ -169,6 +170,12 @@ TEST_CASE_TEMPLATE("steps of Adam equal the CPU's", T, float, double, bfloat16) 
     const AdamRule rule{.eps = 1e-8, .maximize = !decoupled, .decoupled = decoupled};
     for (const bool scheduled : {false, true}) check_steps<T>(rule, settings, scheduled);
   }
+}
+
+TEST_CASE_TEMPLATE("a launch for each piece does what one does for all", T, float, bfloat16) {
+  choose_variant("adamw=per_piece");
+  check_steps<T>(kAdamW, kSettings, false);
+  choose_variant("adamw=flat");
 }
 
 TEST_CASE("squares that no float holds") {

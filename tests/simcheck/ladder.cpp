@@ -1,4 +1,4 @@
-// The counts of every rung of every ladder stand in the documents' tables, between <!-- ladder:KERNEL --> and
+// The counts of every rung of every ladder stand in the documents' tables, between <!-- ladder:NAME --> and
 // <!-- /ladder -->. With GALVAN_WRITE_LADDERS in the environment (scripts/ladder-counts --write) they are made anew.
 #include <algorithm>
 #include <filesystem>
@@ -59,10 +59,10 @@ std::string text_of(const std::filesystem::path& path) {
 TEST_CASE("the tables of the ladders hold what is counted") {
   struct Document {
     std::string path, root;
-    std::vector<std::string> kernels;
+    std::vector<std::string> ladders;
   };
   std::vector<std::string> all;
-  for (const Ladder& ladder : ladders()) all.push_back(ladder.kernel);
+  for (const Ladder& ladder : ladders()) all.push_back(ladder.name);
   for (const Document& document :
        {Document{"cuda/ladder/README.md", "../../", all}, Document{"docs/kernels.md", "../", {"matmul"}}}) {
     CAPTURE(document.path);
@@ -70,12 +70,11 @@ TEST_CASE("the tables of the ladders hold what is counted") {
     const std::string before = text_of(path);
     std::string after = before;
     for (const Ladder& ladder : ladders()) {
-      if (std::find(document.kernels.begin(), document.kernels.end(), ladder.kernel) ==
-          document.kernels.end())
+      if (std::find(document.ladders.begin(), document.ladders.end(), ladder.name) == document.ladders.end())
         continue;
-      const std::string begin = "<!-- ladder:" + ladder.kernel + " -->\n", end = "<!-- /ladder -->";
+      const std::string begin = "<!-- ladder:" + ladder.name + " -->\n", end = "<!-- /ladder -->";
       const size_t first = after.find(begin) + begin.size(), last = after.find(end, first);
-      CAPTURE(ladder.kernel);
+      CAPTURE(ladder.name);
       REQUIRE(after.find(begin) != after.npos);
       REQUIRE(last != after.npos);
       after.replace(first, last - first, table_of(ladder, document.root));

@@ -1,5 +1,6 @@
 #include "ladder_cases.h"
 
+#include "attention_case.h"
 #include "core/check.h"
 #include "memory_statements.h"
 
@@ -16,6 +17,7 @@ Ladder matmul() {
   constexpr int64_t m = 128, n = 128, k = 64, kSize = 2;
   constexpr int64_t a = m * k * kSize, b = k * n * kSize, c = m * n * kSize, distinct = a + b + c;
   return {
+      "matmul",
       "matmul",
       "C [128, 128] = A [128, 64] B [64, 128] in bfloat16",
       [](Card& card) { gemm(card.on(), dense_product<bfloat16>(card, m, n, k)); },
@@ -42,6 +44,7 @@ Ladder softmax() {
   constexpr int64_t R = 32, C = 256, bytes = R * C * 4;
   return {
       "softmax",
+      "softmax",
       "32 rows of 256 floats",
       [](Card& card) {
         softmax_forward<float>(card.on(), card.random<float>(R * C), card.zeros<float>(R * C), R, C);
@@ -59,6 +62,7 @@ Ladder softmax() {
 Ladder layer_norm() {
   constexpr int64_t R = 16, C = 512, bytes = R * C * 2;
   return {
+      "layer_norm",
       "layer_norm",
       "16 rows of 512 in bfloat16, with weight and bias",
       [](Card& card) {
@@ -89,6 +93,7 @@ Ladder layer_norm() {
 Ladder sum_of_rows() {
   constexpr int64_t R = 8, C = 1024, bytes = R * C * 4;
   return {"sum",
+          "sum",
           "8 rows of 1024 floats",
           [](Card& card) {
             sum<float>(card.on(), card.random<float>(R * C), card.zeros<float>(R), R, C, 1, 1.0);
@@ -97,6 +102,67 @@ Ladder sum_of_rows() {
            {"sequential", "O L I sizeof(T) bytes", bytes, bytes},
            {"shuffles", "O L I sizeof(T) bytes", bytes, bytes},
            {"strands"}}};
+}
+
+// H heads share a key/value head each by itself.
+constexpr int64_t H = 2, T = 128, D = 32;
+constexpr AttentionSizes kAttention{
+    .B = 1, .H = H, .G = H, .Tq = T, .Tk = T, .D = D, .causal = false, .scale = 0.2};
+
+Ladder attention() {
+  // q, k, v or y; the scores of all heads.
+  constexpr int64_t rows = H * T * D * 2, scores = H * T * T * 4, lse = H * T * 4;
+  // A warp's 32 threads have one query and 32 keys, or one query and 32 elements.
+  constexpr int64_t of_scores = H * T * T / 32 * D * (1 + 32) * 2 + scores;
+  constexpr int64_t of_values = H * T * T * (4 + D * 2) + rows;
+  return {
+      "attention",
+      "attention",
+      "2 heads of size 32, 128 queries and keys, in bfloat16",
+      [](Card& card) { AttentionCase<bfloat16>(card, kAttention).forward(card.on()); },
+      {{"three_pass",
+        "q, k, v, y and lse once, and four times scores of B H Tq Tk sizeof(Acc<T>) bytes: written, read and "
+        "written, read. Asked for are the scores twice more by the softmax; k by every query, q by every 32 "
+        "keys; v by every query, and a row of scores by every 32 elements of a head",
+        4 * rows + lse + 4 * scores, of_scores + 4 * scores + lse + of_values},
+       {"online", "q, k, v, y and lse once; asked for are k and v by every query that sees them",
+        4 * rows + lse, 2 * rows + lse + 2 * rows * T},
+       {"flash_fma"},
+       {"flash"}}};
+}
+
+Ladder attention_backward_of() {
+  return {"attention_backward",
+          "attention",
+          "2 heads of size 32, 128 queries and keys, in bfloat16",
+          [](Card& card) { AttentionCase<bfloat16>(card, kAttention).backward(card.on()); },
+          {{"flash_fma"}, {"flash"}}};
+}
+
+// Ten tensors of 1,024 elements.
+Ladder adamw() {
+  constexpr int64_t kTensors = 10, kSize = 1024, n = kTensors * kSize;
+  return {
+      "adamw",
+      "adamw",
+      "10 tensors of 1,024 floats",
+      [](Card& card) {
+        const AdamRule rule{.eps = 1e-8, .maximize = false, .decoupled = true};
+        std::vector<UpdatePiece> pieces;
+        for (int i = 0; i < kTensors; ++i) pieces.push_back({i * kSize, i, kSize});
+        const std::vector<AdamRule::Coefficients<float>> coefficients(
+            kTensors, rule.coefficients<float>({.momentum = 0.9, .beta2 = 0.99},
+                                               {.lr = 0.1, .momentum = 0.9, .grad_scale = 1, .updates = 2}));
+        StepControl control;
+        control.applied = 1;
+        float* const weight = card.random<float>(n);
+        update_pieces<AdamRule, float>(
+            card.on(), {card.array(pieces), kTensors, card.array(std::vector<int32_t>(kTensors, 1))},
+            card.array(coefficients), card.array(std::vector{control}),
+            {weight, weight, card.random<float>(n), card.random<float>(n),
+             card.array(std::vector<float>(n, 1))});
+      },
+      {{"per_piece", "28 bytes an element in f32, 30 in bf16, as in one launch", 28 * n, 28 * n}, {"flat"}}};
 }
 
 }  // namespace
@@ -114,7 +180,8 @@ std::string file_of(std::string_view kernel, std::string_view version) {
 }
 
 const std::vector<Ladder>& ladders() {
-  static const std::vector<Ladder> all = {matmul(), softmax(), layer_norm(), sum_of_rows()};
+  static const std::vector<Ladder> all = {
+      matmul(), softmax(), layer_norm(), sum_of_rows(), attention(), attention_backward_of(), adamw()};
   return all;
 }
 

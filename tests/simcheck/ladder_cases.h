@@ -43,6 +43,7 @@ struct Rung {
 };
 
 struct Ladder {
+  std::string name;  // of its table
   std::string kernel, shape;
   std::function<void(Card&)> call;
   std::vector<Rung> rungs;  // from the lowest up
