@@ -70,11 +70,14 @@ inline Run example_run(int64_t steps) {
 
 // Tests of two hyperparameters with two seeds, the second of which runs away in the first.
 inline RangeFolder example_range_tests() {
-  RangeFolder found{
-      .schedule = ScheduleCurve{.step = {1, 2, 3, 4}, .lr = {0.1, 0.5, 0.1, 0.5}},
-      .run = {.name = kNasty,
-              .options = {{"max-lr", 0.5}, {"base-lr", 0.1}, {"steps", int64_t{4}}, {"data", kNasty}},
-              .sessions = {{.step = 0, .facts = {{"command", kNasty}}}}}};
+  RangeFolder found{.schedule = ScheduleCurve{.step = {1, 2, 3, 4}, .lr = {0.1, 0.5, 0.1, 0.5}},
+                    .run = {.name = kNasty,
+                            .options = {{"max-lr", 0.5},
+                                        {"base-lr", 0.1},
+                                        {"steps", int64_t{4}},
+                                        {"cycles", int64_t{2}},
+                                        {"data", kNasty}},
+                            .sessions = {{.step = 0, .facts = {{"command", kNasty}}}}}};
   for (const char* name : {"learning rate", kNasty.c_str()}) {
     RangeTest test{.name = name, .options = {.low = 1e-4, .high = 10}, .seeds = {1, 2}};
     for (int i = 0; i <= 50; ++i) {
