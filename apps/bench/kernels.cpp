@@ -2,10 +2,10 @@
 
 #include <memory>
 
+#include "bench/op_table/own_kernel.h"
 #include "core/check.h"
 #include "core/cpu/gemm.h"
 #include "core/variants.h"
-#include "op_table/own_kernel.h"
 #include "optim/adam.h"
 
 namespace galvan {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "op_table/op_table.h"
+#include "bench/op_table/op_table.h"
 
 namespace galvan {
 
@@ -32,7 +32,7 @@ enum class Role {
   rung,        // of the ladder that leads up to what training uses
   production,  // what training uses
   library,     // somebody else's, to be measured by
-  own          // a user's (op_table/own_kernel.h)
+  own          // a user's (bench/op_table/own_kernel.h)
 };
 const char* name(Role role);
 Role parse_role(const std::string& name);

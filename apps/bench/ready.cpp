@@ -4,10 +4,10 @@
 #include <cstring>
 
 #include "apps/bench/measure.h"
+#include "bench/op_table/tolerance.h"
 #include "core/autograd.h"
 #include "core/check.h"
 #include "core/random.h"
-#include "op_table/tolerance.h"
 
 namespace galvan {
 namespace {

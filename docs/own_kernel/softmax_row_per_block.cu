@@ -1,10 +1,10 @@
 // A softmax of one's own on a card, over rows of floats: a block a row.
 #include <cmath>
 
+#include "bench/op_table/own_kernel.h"
 #include "core/check.h"
 #include "core/cuda_backend.h"
 #include "cuda/dialect.h"
-#include "op_table/own_kernel.h"
 
 using namespace galvan;
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bench/op_table/own_kernel.h"
 #include "core/check.h"
 #include "core/parallel.h"
-#include "op_table/own_kernel.h"
 
 using namespace galvan;
 

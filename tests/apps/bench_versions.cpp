@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "apps/bench/measure.h"
+#include "bench/op_table/own_kernel.h"
 #include "core/variants.h"
-#include "op_table/own_kernel.h"
 
 using namespace galvan;
 

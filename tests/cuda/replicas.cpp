@@ -8,10 +8,10 @@
 #include <map>
 #include <thread>
 
+#include "bench/op_table/tolerance.h"
 #include "core/autograd.h"
 #include "core/kernels.h"
 #include "core/replay.h"
-#include "op_table/tolerance.h"
 #include "tests/models/small_model.h"
 #include "training_run.h"
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <thread>
 
+#include "bench/op_table/tolerance.h"
 #include "core/replay.h"
-#include "op_table/tolerance.h"
 #include "training_run.h"
 
 using namespace galvan;

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "op_table/tolerance.h"
+#include "bench/op_table/tolerance.h"
 
 using namespace galvan;
 

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bench/op_table/op_table.h"
+#include "bench/op_table/tolerance.h"
 #include "core/autograd.h"
 #include "tests/core/golden.h"
-#include "op_table/tolerance.h"
-#include "op_table/op_table.h"
 
 namespace galvan {
 

@@ -1,5 +1,5 @@
 // Ops over rows: softmax, norms, cross-entropy; and the fused pointwise ops.
-#include "op_table/op_table.h"
+#include "bench/op_table/op_table.h"
 
 namespace galvan {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "op_table/call.h"
+#include "bench/op_table/call.h"
 
 namespace galvan {
 

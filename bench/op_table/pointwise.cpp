@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "op_table/op_table.h"
+#include "bench/op_table/op_table.h"
 
 namespace galvan {
 namespace {

@@ -1,7 +1,7 @@
 // Matrix products and attention.
 #include <cmath>
 
-#include "op_table/op_table.h"
+#include "bench/op_table/op_table.h"
 
 namespace galvan {
 namespace {

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/op_table/call.h"
 #include "core/ops.h"
-#include "op_table/call.h"
 
 namespace galvan {
 
@@ -42,7 +42,7 @@ struct OpRow {
   std::string name;  // unique; its cases in tests/golden/ops.json have it as their op
   std::string op;    // its row in kOpTypes
   std::function<Outputs(Inputs, const Attributes&)> call;
-  // How many terms the longest sum in the op has, on which the tolerance depends (op_table/tolerance.h).
+  // How many terms the longest sum in the op has, on which the tolerance depends (bench/op_table/tolerance.h).
   std::function<int64_t(Inputs, const Attributes&)> length = [](Inputs, const Attributes&) {
     return int64_t{1};
   };

@@ -1,6 +1,6 @@
 // Indexing and joining, dropout, rotary embeddings.
+#include "bench/op_table/op_table.h"
 #include "core/random.h"
-#include "op_table/op_table.h"
 
 namespace galvan {
 namespace {

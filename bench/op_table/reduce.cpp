@@ -1,4 +1,4 @@
-#include "op_table/op_table.h"
+#include "bench/op_table/op_table.h"
 
 namespace galvan {
 namespace {

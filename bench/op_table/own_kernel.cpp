@@ -1,4 +1,4 @@
-#include "op_table/own_kernel.h"
+#include "bench/op_table/own_kernel.h"
 
 #include <utility>
 
