@@ -108,8 +108,9 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
     settings.add("html", &html_, "draw a page into this file");
     settings.add("write-ladders", &ladders_,
                  "make the tables of ladders in this Markdown file anew (<!-- ladder:matmul -->)");
-    settings.add("against", &against_, "another build's galvan, run in turn with this one, row by row");
-    settings.add("pairs", &pairs_, "turns with --against; default twelve more than a verdict takes at least",
+    settings.add("against", &against_, "another build's galvan, timed in turn with this one, row by row");
+    settings.add("pairs", &pairs_,
+                 "pairs of processes with --against; default 24 more than twice what a verdict takes",
                  {.least = 1, .most = 10000});
     settings.add("alarm-rate", &alarm_rate_, "chance of a verdict in a table in which nothing changed",
                  {.least = 1e-9, .most = 0.5});
@@ -229,7 +230,10 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
                             .arguments = arguments,
                             .pairs = pairs_,
                             .alarm_rate = alarm_rate_},
-                           [](const std::string& key) { std::fprintf(stderr, "%s\n", key.c_str()); });
+                           [](int64_t done, int64_t of) {
+                             std::fprintf(stderr, "pair %lld of %lld\n", static_cast<long long>(done),
+                                          static_cast<long long>(of));
+                           });
     if (!json_.empty()) write_file_atomically(json_, to_json(turns));
     if (turns.alone > 0)
       std::printf("%zu rows stand in one of the two alone and are left out.\n", turns.alone);

@@ -45,6 +45,9 @@ struct Subject {
 // Makes a group's rows ready on a device, and holds what they give against f64 on the CPU, in memory that was
 // filled with NaN before.
 std::vector<Subject> make_ready(const BenchGroup& group, const Sizes& sizes, DType dtype, Device device);
+// The same unchecked: the row says nothing of errors.
+std::vector<Subject> make_ready_again(const BenchGroup& group, const Sizes& sizes, DType dtype,
+                                      Device device);
 
 // Seconds of a call on the CPU, of so many in a row; and how many take `seconds` at least.
 double time_of(const Subject& subject, int64_t calls);

@@ -5,12 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -20,20 +23,18 @@
 namespace galvan {
 namespace {
 
-// What a sample consists of: the median of so many, each of so many seconds at least.
-constexpr int kLooks = 5;
-constexpr double kLook = 5e-4, kLong = 5e-3;
-constexpr int kLooksOfLong = 3;
+// A time is the fastest of so many looks, each of so many seconds at least.
+constexpr int kLooks = 6, kLooksOfLong = 3;
+constexpr double kLook = 4e-4, kLong = 5e-3;
 // Longer than a thread stays awake that has nothing to do (core/parallel.cpp): the other process's threads are asleep.
 constexpr auto kQuiet = std::chrono::milliseconds(3);
 
-double sample(const Subject& subject, int64_t calls) {
+double fastest(const Subject& subject, int64_t calls) {
   std::this_thread::sleep_for(kQuiet);
-  std::vector<double> looks = {time_of(subject, 1)};  // which wakes the threads and fills the caches
-  const int count = looks[0] > kLong ? kLooksOfLong : kLooks;
-  looks.clear();
-  for (int i = 0; i < count; ++i) looks.push_back(time_of(subject, calls));
-  return quantile(looks, 0.5);
+  const bool is_long = time_of(subject, 1) > kLong;  // which wakes the threads and fills the caches
+  double best = time_of(subject, calls);
+  for (int i = 1; i < (is_long ? kLooksOfLong : kLooks); ++i) best = std::min(best, time_of(subject, calls));
+  return best;
 }
 
 std::string in_one_line(std::string text) {
@@ -53,10 +54,10 @@ void serve_turns(const BenchOptions& options) {
   std::vector<Place> places;
   for (size_t g = 0; g < groups.size(); ++g)
     for (size_t t = 0; t < groups[g].techniques.size(); ++t) places.push_back({g, t});
-  const auto ready = [&](size_t i) {
+  const auto ready = [&](size_t i, bool checked) {
     BenchGroup one = groups[places[i].group];
     one.techniques = {one.techniques[places[i].technique]};
-    return std::move(make_ready(one, sizes, options.dtype, kCpu)[0]);
+    return std::move((checked ? make_ready : make_ready_again)(one, sizes, options.dtype, kCpu)[0]);
   };
   const auto answer = [](const std::string& line) {
     check(::dprintf(STDIN_FILENO, "%s\n", line.c_str()) > 0, "bench: nobody takes the answers");
@@ -79,9 +80,9 @@ void serve_turns(const BenchOptions& options) {
       continue;
     }
     const size_t i = std::stoul(line.substr(line.find(' ') + 1));
-    if (line.starts_with("ready")) {
+    if (!line.starts_with("time")) {
       subject.reset();
-      subject = ready(i);
+      subject = ready(i, line.starts_with("check"));
       const BenchRow& row = subject->row;
       if (row.failure.empty()) calls = calls_in(*subject, kLook);
       answer(is_right(row)          ? "right"
@@ -91,7 +92,7 @@ void serve_turns(const BenchOptions& options) {
     } else {
       check(subject.has_value(), "bench: ", line, " before it is ready");
       char text[32];
-      std::snprintf(text, sizeof text, "%.9g", sample(*subject, calls));
+      std::snprintf(text, sizeof text, "%.9g", fastest(*subject, calls));
       answer(text);
     }
   }
@@ -163,43 +164,57 @@ class Worker {
 
 }  // namespace
 
-int64_t usual_pairs(size_t rows, double alarm_rate) { return pairs_needed(rows, alarm_rate) + 12; }
+int64_t usual_pairs(size_t rows, double alarm_rate) { return 2 * pairs_needed(rows, alarm_rate) + 24; }
 
-Turns take_turns(const TurnsOptions& options, const std::function<void(const std::string& key)>& on_row) {
-  Worker old_worker(options.old_program, options.arguments),
-      new_worker(options.new_program, options.arguments);
-  std::map<std::string, size_t> old_rows;
-  for (size_t i = 0; i < old_worker.rows.size(); ++i) old_rows[old_worker.rows[i]] = i;
+Turns take_turns(const TurnsOptions& options, const std::function<void(int64_t done, int64_t of)>& on_pair) {
   struct Common {
     std::string key;
-    size_t old_row, new_row;
+    size_t rows[2];  // its number in the old one and in the new one
+    Times times = {};
+    bool right = true;
   };
   std::vector<Common> common;
-  for (size_t i = 0; i < new_worker.rows.size(); ++i)
-    if (const auto found = old_rows.find(new_worker.rows[i]); found != old_rows.end())
-      common.push_back({found->first, found->second, i});
-  check(!common.empty(), "bench: the two have no row in common");
-
-  Turns turns{.alone = old_worker.rows.size() + new_worker.rows.size() - 2 * common.size(),
-              .pairs = options.pairs > 0 ? options.pairs : usual_pairs(common.size(), options.alarm_rate)};
-  for (const Common& row : common) {
-    Worker* const workers[] = {&old_worker, &new_worker};
-    const std::string numbers[] = {std::to_string(row.old_row), std::to_string(row.new_row)};
-    bool right = true;
-    for (const int which : {0, 1})
-      if (const std::string answer = workers[which]->ask("ready " + numbers[which]); answer != "right") {
+  Turns turns;
+  const std::string* const programs[] = {&options.old_program, &options.new_program};
+  for (int64_t pair = 0; pair == 0 || pair < turns.pairs; ++pair) {
+    const size_t first = static_cast<size_t>(pair % 2), second = 1 - first;
+    std::unique_ptr<Worker> workers[2];
+    for (const size_t which : {first, second})
+      workers[which] = std::make_unique<Worker>(*programs[which], options.arguments);
+    if (pair == 0) {
+      std::map<std::string, size_t> old_rows;
+      for (size_t i = 0; i < workers[0]->rows.size(); ++i) old_rows[workers[0]->rows[i]] = i;
+      for (size_t i = 0; i < workers[1]->rows.size(); ++i)
+        if (const auto found = old_rows.find(workers[1]->rows[i]); found != old_rows.end())
+          common.push_back({found->first, {found->second, i}});
+      check(!common.empty(), "bench: the two have no row in common");
+      turns.alone = workers[0]->rows.size() + workers[1]->rows.size() - 2 * common.size();
+      turns.pairs = options.pairs > 0 ? options.pairs : usual_pairs(common.size(), options.alarm_rate);
+    }
+    for (Common& row : common) {
+      const auto ask = [&](const char* order, size_t which) {
+        return workers[which]->ask(concat(order, " ", row.rows[which]));
+      };
+      for (const size_t which : {first, second}) {
+        if (!row.right) break;
+        const std::string answer = ask(pair == 0 ? "check" : "ready", which);
+        if (answer == "right") continue;
         turns.wrong.push_back(row.key + (which == 0 ? " of the old: " : " of the new: ") + answer);
-        right = false;
+        row.right = false;
       }
-    if (!right) continue;
-    Times times;
-    std::vector<double>* const of[] = {&times.old_times, &times.new_times};
-    for (int64_t pair = 0; pair < turns.pairs; ++pair)
-      for (const int64_t which : {pair % 2, 1 - pair % 2})
-        of[which]->push_back(std::stod(workers[which]->ask("time " + numbers[which])));
-    turns.keys.push_back(row.key);
-    turns.times.push_back(std::move(times));
-    on_row(row.key);
+      if (!row.right) continue;
+      double best[2] = {INFINITY, INFINITY};
+      for (const size_t which : {first, second, second, first})
+        best[which] = std::min(best[which], std::stod(ask("time", which)));
+      row.times.old_times.push_back(best[0]);
+      row.times.new_times.push_back(best[1]);
+    }
+    on_pair(pair + 1, turns.pairs);
+  }
+  for (Common& row : common) {
+    if (!row.right) continue;
+    turns.keys.push_back(std::move(row.key));
+    turns.times.push_back(std::move(row.times));
   }
   return turns;
 }

@@ -87,6 +87,52 @@ TEST_CASE("verdicts find a tenth in nine tables of ten, and alarm in one of twen
   CHECK(alarms <= 10);  // 5 are to be expected; more than 10 come one time in seventy
 }
 
+// A table of --against as it was recorded: of each pair ln(new time / old time), in parts of 10,000.
+std::vector<Times> recorded_table(const nlohmann::json& rows) {
+  std::vector<Times> table;
+  for (const nlohmann::json& row : rows) {
+    Times times;
+    for (const double logarithm : row) {
+      times.old_times.push_back(1);
+      times.new_times.push_back(std::exp(1e-4 * logarithm));
+    }
+    table.push_back(std::move(times));
+  }
+  return table;
+}
+
+// Recorded on two cores: one binary against itself, each table of 40 pairs in two parts; and against one whose softmax
+// took a tenth longer, of which the row of softmax is kept.
+TEST_CASE(
+    "recorded tables: a tenth is found in nine of ten, and one of twenty unchanged ones alarms at most") {
+  const nlohmann::json recorded =
+      nlohmann::json::parse(read_text_file(GALVAN_SOURCE_DIR "/tests/apps/bench_turns.json"));
+  const auto told = [](const Comparison& row) { return row.verdict != SpeedVerdict::cannot_tell; };
+  size_t alarms = 0, tables = 0, found = 0, planted = 0;
+  for (const nlohmann::json& rows : recorded.at("unchanged")) {
+    std::vector<Times> table = recorded_table(rows);
+    const auto unchanged = compare_pairs(table, 0.05);
+    alarms += std::any_of(unchanged.begin(), unchanged.end(), told);
+    ++tables;
+    for (size_t row = 0; row < table.size(); ++row) {  // the same weather, and a tenth in one row
+      const std::vector<double> before = table[row].new_times;
+      for (double& time : table[row].new_times) time *= 1.1;
+      found += compare_pairs(table, 0.05)[row].verdict == SpeedVerdict::slower;
+      table[row].new_times = before;
+      ++planted;
+    }
+  }
+  CHECK(tables >= 16);
+  CHECK(20 * alarms <= tables);
+  CHECK(10 * found >= 9 * planted);
+
+  size_t slowed = 0;
+  for (const Times& row : recorded_table(recorded.at("slowed softmax")))
+    slowed += compare_pairs(std::vector<Times>{row}, 0.05 / 6)[0].verdict == SpeedVerdict::slower;
+  CHECK(recorded.at("slowed softmax").size() >= 10);
+  CHECK(10 * slowed >= 9 * recorded.at("slowed softmax").size());
+}
+
 TEST_CASE("bench: a table is measured, kept, and read back") {
   const Workplace place;
   const Finished measured =
@@ -170,7 +216,7 @@ TEST_CASE("bench --against runs two builds in turn") {
   CHECK_MESSAGE(turns.code == 0, turns.err);
   CHECK(turns.out.find("2 pairs are too few for a verdict on 1 rows: that takes 6.\n") != std::string::npos);
   CHECK(turns.out.find("0 faster, 0 slower, 1 that can't be told apart.\n") != std::string::npos);
-  CHECK(turns.err == "softmax forward (2048x384)\n");
+  CHECK(turns.err == "pair 1 of 2\npair 2 of 2\n");
   const nlohmann::json kept = nlohmann::json::parse(place.read("turns.json"));
   CHECK(kept.at("rows").at(0).at("row") == "softmax forward (2048x384)");
   CHECK(kept.at("rows").at(0).at("old").size() == 2);
