@@ -29,9 +29,8 @@ __global__ void count_up_one_thread(int64_t* counter) { ++*counter; }
 
 void read_batch(Cuda on, const BatchWindows& windows, const int64_t* step, int64_t micro_step,
                 const int32_t* tokens, int32_t* x, int32_t* y) {
-  launch_body<read_batch_block_per_row, Body{.threads = kThreads}>(static_cast<unsigned>(windows.batch_size),
-                                                                   kThreads, 0, on.stream, windows, step,
-                                                                   micro_step, tokens, x, y);
+  launch_body<read_batch_block_per_row, Body{}>(static_cast<unsigned>(windows.batch_size), kThreads, 0,
+                                                on.stream, windows, step, micro_step, tokens, x, y);
 }
 
 void count_up(Cuda on, int64_t* counter) { launch<count_up_one_thread>(1, 1, 0, on.stream, counter); }

@@ -76,8 +76,8 @@ template <class T>
 void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y, T* y2 = nullptr) {
   constexpr int kThreads = 128;
   const dim3 grid(blocks_for(columns, kThreads), y2 ? 2 : 1);
-  launch_body<sum_row_blocks<T>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
-      grid, kThreads, 0, on.stream, partial, row_blocks(rows), columns, y, y2);
+  launch_body<sum_row_blocks<T>, Body{.replicas = kReplicated<T>}>(grid, kThreads, 0, on.stream, partial,
+                                                                   row_blocks(rows), columns, y, y2);
 }
 
 }  // namespace galvan

@@ -215,21 +215,20 @@ template <class T>
 void cross_entropy_both(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight,
                         Acc<T>* losses, T* dlogits) {
   for_rows<T>(p, {logits, dlogits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
-    launch_body<cross_entropy_both_block_per_row<T, kWhole>,
-                Body{.threads = kMostRowThreads, .replicas = kReplicated<T>}>(
+    launch_body<cross_entropy_both_block_per_row<T, kWhole>, Body{.replicas = kReplicated<T>}>(
         blocks, threads, 0, on.stream, p, logits, weight, losses, dlogits);
   });
 }
 
 template <class A>
 void cross_entropy_weight(Cuda on, const CrossEntropyRows& p, A* weight) {
-  launch_body<cross_entropy_weight_one_block<A>, Body{.threads = kTotalThreads, .replicas = kReplicated<A>}>(
-      1, kTotalThreads, 0, on.stream, p, weight);
+  launch_body<cross_entropy_weight_one_block<A>, Body{.replicas = kReplicated<A>}>(1, kTotalThreads, 0,
+                                                                                   on.stream, p, weight);
 }
 
 template <class A>
 void cross_entropy_total(Cuda on, const CrossEntropyRows& p, const A* losses, bool mean, A* loss) {
-  launch_body<cross_entropy_total_one_block<A>, Body{.threads = kTotalThreads, .replicas = kReplicated<A>}>(
+  launch_body<cross_entropy_total_one_block<A>, Body{.replicas = kReplicated<A>}>(
       1, kTotalThreads, 0, on.stream, p, losses, mean, loss);
 }
 

@@ -33,8 +33,8 @@ void dropout(Cuda on, const RandomStream& stream, double p, const T* x, T* y, in
   const double bound = p * 0x1p24;
   uint32_t least = static_cast<uint32_t>(bound);
   least += least < bound;
-  launch_body<drop<T>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
-      blocks_for((n + 3) / 4, kThreads), kThreads, 0, on.stream, stream, least, scale, x, y, n);
+  launch_body<drop<T>, Body{.replicas = kReplicated<T>}>(blocks_for((n + 3) / 4, kThreads), kThreads, 0,
+                                                         on.stream, stream, least, scale, x, y, n);
 }
 
 #define GALVAN_DROPOUT(T) template void dropout(Cuda, const RandomStream&, double, const T*, T*, int64_t);

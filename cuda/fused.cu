@@ -106,12 +106,10 @@ void bias_unary_backward(Cuda on, F f, const T* x, const T* bias, const T* dy, T
     const dim3 grid = column_grid<T>(rows, columns);
     Acc<T>* const sums = dbias ? partial : nullptr;
     if (packs_are_whole<T>(columns, {x, bias, dy, dx})) {
-      launch_body<bias_unary_backward_columns<F, T, true>,
-                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+      launch_body<bias_unary_backward_columns<F, T, true>, Body{.replicas = kReplicated<T>}>(
           grid, kColumnWarps * 32, 0, on.stream, f, x, bias, dy, dx, sums, rows, columns);
     } else {
-      launch_body<bias_unary_backward_columns<F, T, false>,
-                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+      launch_body<bias_unary_backward_columns<F, T, false>, Body{.replicas = kReplicated<T>}>(
           grid, kColumnWarps * 32, 0, on.stream, f, x, bias, dy, dx, sums, rows, columns);
     }
   }
@@ -128,13 +126,11 @@ void silu_mul_backward(Cuda on, const T* gate, const T* up, const T* dy, T* dgat
   if (n == 0) return;
   const unsigned blocks = blocks_for(n, kThreads * kPack<T>);
   if (packs_are_whole<T>(n, {gate, up, dy, dgate, dup})) {
-    launch_body<silu_mul_backward_pack_per_thread<T, true>,
-                Body{.threads = kThreads, .replicas = kReplicated<T>}>(blocks, kThreads, 0, on.stream, gate,
-                                                                       up, dy, dgate, dup, n);
+    launch_body<silu_mul_backward_pack_per_thread<T, true>, Body{.replicas = kReplicated<T>}>(
+        blocks, kThreads, 0, on.stream, gate, up, dy, dgate, dup, n);
   } else {
-    launch_body<silu_mul_backward_pack_per_thread<T, false>,
-                Body{.threads = kThreads, .replicas = kReplicated<T>}>(blocks, kThreads, 0, on.stream, gate,
-                                                                       up, dy, dgate, dup, n);
+    launch_body<silu_mul_backward_pack_per_thread<T, false>, Body{.replicas = kReplicated<T>}>(
+        blocks, kThreads, 0, on.stream, gate, up, dy, dgate, dup, n);
   }
 }
 

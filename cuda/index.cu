@@ -189,10 +189,10 @@ void embed(Cuda on, const T* weight, const T* positions, const int32_t* index, T
   if (rows * packs == 0) return;
   const unsigned blocks = blocks_for(rows * packs, kThreads);
   if (packs_are_whole<T>(columns, {weight, positions, y})) {
-    launch_body<embed_pack_per_thread<T, true>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
+    launch_body<embed_pack_per_thread<T, true>, Body{.replicas = kReplicated<T>}>(
         blocks, kThreads, 0, on.stream, weight, positions, index, y, rows, length, columns);
   } else {
-    launch_body<embed_pack_per_thread<T, false>, Body{.threads = kThreads, .replicas = kReplicated<T>}>(
+    launch_body<embed_pack_per_thread<T, false>, Body{.replicas = kReplicated<T>}>(
         blocks, kThreads, 0, on.stream, weight, positions, index, y, rows, length, columns);
   }
 }
@@ -212,7 +212,7 @@ void select_rows_backward(Cuda on, const T* dy, const int32_t* index, T* dx, int
     constexpr int kTile = kColumns<Acc<T>>;
     const int64_t blocks = outer * ((rows + kRows - 1) / kRows) * ((inner + kTile - 1) / kTile);
     if (blocks == 0) return;
-    launch_body<add_picked_rows<kRows, T>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(
+    launch_body<add_picked_rows<kRows, T>, Body{.replicas = kReplicated<T>}>(
         static_cast<unsigned>(blocks), kWarps * 32, sizeof(Acc<T>) * kWarps * kRows * kTile, on.stream, dy,
         index, dx, rows, picks, inner, accumulate);
   };

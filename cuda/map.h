@@ -126,7 +126,7 @@ void launch_map(Cuda on, F f, const Walk<1 + sizeof...(X)>& walk, Y* y, const X*
     places.step[t] = walk.inner(t);
     places.repeats[t] = walk.inner(t) == 0;
   }
-  constexpr Body kBody{.threads = kThreads, .replicas = kInSteps<F> && are_one_float_type<Y, X...>()};
+  constexpr Body kBody{.replicas = kInSteps<F> && are_one_float_type<Y, X...>()};
   launch_body<map_kernel<W, F, Y, X...>, kBody>(blocks_for(places.count, kThreads), kThreads, 0, on.stream, f,
                                                 places, y, x...);
 }

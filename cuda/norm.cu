@@ -250,11 +250,11 @@ void norm_forward_by_packs(cudaStream_t stream, const NormForward<T>& p) {
   const bool whole = packs_are_whole<T>(p.columns, {p.x, p.residual, p.weight, p.bias, p.sum, p.y});
   const unsigned blocks = blocks_for(p.rows, kWarps);
   if (whole) {
-    launch_body<norm_forward_warp_per_row<T, true>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(
-        blocks, kWarps * 32, 0, stream, p);
+    launch_body<norm_forward_warp_per_row<T, true>, Body{.replicas = kReplicated<T>}>(blocks, kWarps * 32, 0,
+                                                                                      stream, p);
   } else {
-    launch_body<norm_forward_warp_per_row<T, false>,
-                Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, stream, p);
+    launch_body<norm_forward_warp_per_row<T, false>, Body{.replicas = kReplicated<T>}>(blocks, kWarps * 32, 0,
+                                                                                       stream, p);
   }
 }
 
@@ -287,8 +287,7 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
   const size_t shared = kSharedOfColumn<T> * static_cast<size_t>(p.columns);
   if ((dweights || dbiases) && p.rows > 0 && p.rows <= kFewRows && shared < kSharedWithoutAsking) {
     const auto start = [&]<bool kWhole>() {
-      launch_body<norm_backward_rows_and_columns<T, kWhole>,
-                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+      launch_body<norm_backward_rows_and_columns<T, kWhole>, Body{.replicas = kReplicated<T>}>(
           dim3(1, static_cast<unsigned>(row_blocks(p.rows))), kColumnWarps * 32, shared, on.stream, p,
           dweights, dbiases, workspace_of(on.stream).counters);
     };
@@ -297,25 +296,21 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
   if (p.dx && p.rows > 0) {
     const unsigned blocks = blocks_for(p.rows, kWarps);
     if (whole) {
-      launch_body<norm_backward_warp_per_row<T, true>,
-                  Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, on.stream,
-                                                                            p);
+      launch_body<norm_backward_warp_per_row<T, true>, Body{.replicas = kReplicated<T>}>(blocks, kWarps * 32,
+                                                                                         0, on.stream, p);
     } else {
-      launch_body<norm_backward_warp_per_row<T, false>,
-                  Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(blocks, kWarps * 32, 0, on.stream,
-                                                                            p);
+      launch_body<norm_backward_warp_per_row<T, false>, Body{.replicas = kReplicated<T>}>(blocks, kWarps * 32,
+                                                                                          0, on.stream, p);
     }
   }
   if (!dweights && !dbiases) return;
   if (p.rows > 0) {
     const dim3 grid = column_grid<T>(p.rows, p.columns);
     if (whole) {
-      launch_body<norm_backward_columns<T, true>,
-                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+      launch_body<norm_backward_columns<T, true>, Body{.replicas = kReplicated<T>}>(
           grid, kColumnWarps * 32, 0, on.stream, p, dweights, dbiases);
     } else {
-      launch_body<norm_backward_columns<T, false>,
-                  Body{.threads = kColumnWarps * 32, .replicas = kReplicated<T>}>(
+      launch_body<norm_backward_columns<T, false>, Body{.replicas = kReplicated<T>}>(
           grid, kColumnWarps * 32, 0, on.stream, p, dweights, dbiases);
     }
   }

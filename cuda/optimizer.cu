@@ -81,21 +81,20 @@ __device__ void update_quarter_piece_per_block(
 
 template <class T>
 void add_loss(Cuda on, const T* loss, StepControl* control) {
-  launch_body<add_one_loss<T>, Body{.threads = 1, .replicas = kReplicated<T>}>(1, 1, 0, on.stream, loss,
-                                                                               control);
+  launch_body<add_one_loss<T>, Body{.replicas = kReplicated<T>}>(1, 1, 0, on.stream, loss, control);
 }
 
 template <class T>
 void squares_of_pieces(Cuda on, const T* x, const UpdatePieces& pieces, double* partials) {
   if (pieces.count == 0) return;
-  launch_body<squares_block_per_piece<T>, Body{.threads = kSquareThreads, .replicas = kReplicated<T>}>(
+  launch_body<squares_block_per_piece<T>, Body{.replicas = kReplicated<T>}>(
       static_cast<unsigned>(pieces.count), kSquareThreads, 0, on.stream, x, pieces, partials);
 }
 
 template <class Rule, class M>
 void begin_update(Cuda on, const Rule& rule, const StepInputs& inputs,
                   typename Rule::template Coefficients<M>* coefficients) {
-  launch_body<begin_update_one_block<Rule, M>, Body{.threads = kBeginThreads, .replicas = kReplicated<M>}>(
+  launch_body<begin_update_one_block<Rule, M>, Body{.replicas = kReplicated<M>}>(
       1, kBeginThreads, 0, on.stream, rule, inputs, coefficients);
 }
 
@@ -107,8 +106,7 @@ void update_pieces(Cuda on, const UpdatePieces& pieces,
   if constexpr (std::is_same_v<Rule, AdamRule> && !std::is_same_v<T, double>)
     if (variants.chosen() > 0)
       return ladder::adamw_per_piece(on.stream, pieces, coefficients, control, blocks);
-  launch_body<update_quarter_piece_per_block<Rule, T>,
-              Body{.threads = kUpdateThreads, .replicas = kReplicated<T>}>(
+  launch_body<update_quarter_piece_per_block<Rule, T>, Body{.replicas = kReplicated<T>}>(
       dim3(static_cast<unsigned>(pieces.count), kUpdateParts), kUpdateThreads, 0, on.stream, pieces,
       coefficients, control, blocks);
 }

@@ -180,7 +180,7 @@ void sum_by_strands(cudaStream_t stream, const T* x, T* y, int64_t outer, int64_
                     double scale) {
   const dim3 block = block_for(length, inner);
   launch_body<reduce_columns<SumOf<Acc<T>>, T>,
-              Body{.threads = kMostThreads, .replicas = kReplicated<T> && !std::is_same_v<T, int32_t>}>(
+              Body{.replicas = kReplicated<T> && !std::is_same_v<T, int32_t>}>(
       blocks_of(block, outer, inner), block, 0, stream, x, y, outer, length, inner, scale);
 }
 
@@ -202,7 +202,7 @@ template <class T>
 void max(Cuda on, const T* x, T* y, int64_t outer, int64_t length, int64_t inner) {
   if (outer * inner == 0) return;
   const dim3 block = block_for(length, inner);
-  launch_body<reduce_columns<LargestOf<Acc<T>>, T>, Body{.threads = kMostThreads, .replicas = false}>(
+  launch_body<reduce_columns<LargestOf<Acc<T>>, T>, Body{.replicas = false}>(
       blocks_of(block, outer, inner), block, 0, on.stream, x, y, outer, length, inner, 1.0);
 }
 

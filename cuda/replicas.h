@@ -6,7 +6,7 @@
 //   template <class T>
 //   __device__ void add_rows(const T* x, T* y, int64_t n) { ... blockIdx.x, blockIdx.y ... }   // a kernel's body
 //
-//   launch_body<add_rows<T>, Body{.threads = 256, .replicas = kReplicated<T>}>(grid, 256, shared_bytes, stream, x, y, n);
+//   launch_body<add_rows<T>, Body{.replicas = kReplicated<T>}>(grid, 256, shared_bytes, stream, x, y, n);
 //
 // is launch<> for a body, which may be recorded and then launched for replicas (cuda/runtime/recorder.h). Bodies know
 // nothing of z. They take arguments that hold arrays by reference: so these stay where a launch leaves its parameters. A
@@ -20,11 +20,10 @@
 
 namespace galvan {
 
-// What a body asks of the compiler.
+// How a body is compiled.
 struct Body {
-  int threads;           // of a block, at most
-  int blocks = 1;        // on a multiprocessor, at least
-  bool replicas = true;  // whether there is a launch for several replicas, too
+  int threads = 0, blocks = 0;  // as __launch_bounds__ has them; 0: without
+  bool replicas = true;         // for several replicas, too
 };
 
 // Doubles are there for tests: replicas of their models take turns.
@@ -39,16 +38,41 @@ struct ArgumentsOfReplicas {
   Arguments<Args...> of[kReplicasPerLaunch];
 };
 
-// nvcc 13 takes no structure for a kernel's template argument.
+template <auto kBody, class... Args>
+__global__ void of_one(Args... args) {
+  kBody(args...);
+}
 template <auto kBody, int kThreads, int kBlocks, class... Args>
-__global__ void __launch_bounds__(kThreads, kBlocks) of_one(Args... args) {
+__global__ void __launch_bounds__(kThreads, kBlocks) of_one_bounded(Args... args) {
   kBody(args...);
 }
 
+template <auto kBody, class... Args>
+__global__ void of_replicas(const __grid_constant__ ArgumentsOfReplicas<Args...> replicas) {
+  replicas.of[blockIdx.z].template call<kBody>();
+}
 template <auto kBody, int kThreads, int kBlocks, class... Args>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    of_replicas(const __grid_constant__ ArgumentsOfReplicas<Args...> replicas) {
+    of_replicas_bounded(const __grid_constant__ ArgumentsOfReplicas<Args...> replicas) {
   replicas.of[blockIdx.z].template call<kBody>();
+}
+
+// nvcc 13 takes no structure for a kernel's template argument.
+template <auto kBody, Body kAsks, class... Args>
+constexpr auto kernel_of_one() {
+  if constexpr (kAsks.threads > 0) {
+    return &of_one_bounded<kBody, kAsks.threads, kAsks.blocks, Args...>;
+  } else {
+    return &of_one<kBody, Args...>;
+  }
+}
+template <auto kBody, Body kAsks, class... Args>
+constexpr auto kernel_of_replicas() {
+  if constexpr (kAsks.threads > 0) {
+    return &of_replicas_bounded<kBody, kAsks.threads, kAsks.blocks, Args...>;
+  } else {
+    return &of_replicas<kBody, Args...>;
+  }
 }
 
 // Of a recorded body: one launch for all replicas that it has room for.
@@ -59,12 +83,12 @@ void enqueue_bodies(std::span<const RecordedOperation* const> replicas, cudaStre
     const size_t count = std::min<size_t>(kReplicasPerLaunch, replicas.size());
     const auto& first = static_cast<const RecordedLaunch&>(*replicas[0]);
     if (count == 1)
-      return enqueue_launches<of_one<kBody, kAsks.threads, kAsks.blocks, Args...>, Args...>(replicas, stream);
+      return enqueue_launches<kernel_of_one<kBody, kAsks, Args...>(), Args...>(replicas, stream);
     ArgumentsOfReplicas<Args...> all{};
     for (size_t r = 0; r < count; ++r)
       all.of[r] = *static_cast<const Arguments<Args...>*>(
           static_cast<const RecordedLaunch&>(*replicas[r]).arguments());
-    launch_now<of_replicas<kBody, kAsks.threads, kAsks.blocks, Args...>>(
+    launch_now<kernel_of_replicas<kBody, kAsks, Args...>()>(
         dim3(first.grid.x, first.grid.y, static_cast<unsigned>(count)), first.block, first.shared_bytes,
         stream, all);
     replicas = replicas.subspan(count);
@@ -93,7 +117,7 @@ struct BodyLaunch<kBody, void (*)(Params...)> {
 
  private:
   template <Body kAsks>
-  static constexpr auto kOfOne = &of_one<kBody, kAsks.threads, kAsks.blocks, std::remove_cvref_t<Params>...>;
+  static constexpr auto kOfOne = kernel_of_one<kBody, kAsks, std::remove_cvref_t<Params>...>();
 };
 
 // launch<> for a body, whose grid has one block along z.

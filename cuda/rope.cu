@@ -57,8 +57,7 @@ template <class T>
 void rope(Cuda on, const RopeSizes& sizes, HeadRows<const T> x, HeadRows<T> y) {
   if (sizes.B * sizes.H * sizes.T * sizes.D == 0) return;
   const dim3 grid(static_cast<unsigned>(sizes.T), blocks_for(sizes.B * sizes.H, kHeads));
-  launch_body<turn_rows<T>, Body{.threads = kWarps * 32, .replicas = kReplicated<T>}>(grid, kWarps * 32, 0,
-                                                                                      on.stream, sizes, x, y);
+  launch_body<turn_rows<T>, Body{.replicas = kReplicated<T>}>(grid, kWarps * 32, 0, on.stream, sizes, x, y);
 }
 
 #define GALVAN_ROPE(T) template void rope(Cuda, const RopeSizes&, HeadRows<const T>, HeadRows<T>);

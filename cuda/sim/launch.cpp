@@ -17,7 +17,8 @@ std::string short_kernel_name(std::string_view pretty_function) {
   for (const std::string_view noise : {"galvan::", "{anonymous}::", "<unnamed>::", "(anonymous namespace)::"})
     for (size_t at; (at = name.find(noise)) != name.npos;) name.erase(at, noise.size());
   // A body's name (cuda/replicas.h) is its kernel's first argument: up to the comma behind the body's own arguments.
-  for (const std::string_view wrapper : {"of_one<", "of_replicas<"})
+  for (const std::string_view wrapper :
+       {"of_one<", "of_one_bounded<", "of_replicas<", "of_replicas_bounded<"})
     if (const size_t at = name.find(wrapper); at <= 1) {
       int depth = 0;
       size_t last = at + wrapper.size();

@@ -139,13 +139,12 @@ Ladder attention_backward_of() {
           {{"flash_fma"}, {"flash"}}};
 }
 
-// Ten tensors of 1,024 elements.
 Ladder adamw() {
-  constexpr int64_t kTensors = 10, kSize = 1024, n = kTensors * kSize;
+  constexpr int64_t kTensors = 6, kSize = 8192, n = kTensors * kSize;
   return {
       "adamw",
       "adamw",
-      "10 tensors of 1,024 floats",
+      "6 tensors of 8,192 floats",
       [](Card& card) {
         const AdamRule rule{.eps = 1e-8, .maximize = false, .decoupled = true};
         std::vector<UpdatePiece> pieces;
