@@ -14,6 +14,7 @@ namespace galvan::cuda_backend {
 #ifdef GALVAN_CUDA_SIM
 
 std::vector<LaunchFacts> launches_of(Device device, const std::function<void()>& body) {
+  GALVAN_CUDA_CALL(cudaStreamSynchronize(stream(device)));  // what was put there before is not the body's
   sim::start_launch_log();
   sim::start_counting();
   body();
