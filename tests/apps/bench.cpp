@@ -135,8 +135,8 @@ TEST_CASE(
 
 TEST_CASE("bench: a table is measured, kept, and read back") {
   const Workplace place;
-  const Finished measured =
-      place.run({"bench", "--filter", "^softmax", "--samples", "8", "--threads", "1", "--json", "new.json"});
+  const Finished measured = place.run(
+      {"bench", "--filter", "^log_softmax", "--samples", "8", "--threads", "1", "--json", "new.json"});
   REQUIRE_MESSAGE(measured.code == 0, measured.err);
   CHECK(measured.out.find("softmax") != std::string::npos);
   const BenchTable table = parse_bench_table(place.read("new.json"), "new.json");
@@ -211,14 +211,14 @@ TEST_CASE("bench: mistakes are named") {
 
 TEST_CASE("bench --against runs two builds in turn") {
   const Workplace place;
-  const Finished turns = place.run({"bench", "--filter", "^softmax forward$", "--json", "turns.json",
+  const Finished turns = place.run({"bench", "--filter", "^log_softmax forward$", "--json", "turns.json",
                                     "--threads", "1", "--against", GALVAN_COMMAND, "--pairs", "2"});
   CHECK_MESSAGE(turns.code == 0, turns.err);
   CHECK(turns.out.find("2 pairs are too few for a verdict on 1 rows: that takes 6.\n") != std::string::npos);
   CHECK(turns.out.find("0 faster, 0 slower, 1 that can't be told apart.\n") != std::string::npos);
   CHECK(turns.err == "pair 1 of 2\npair 2 of 2\n");
   const nlohmann::json kept = nlohmann::json::parse(place.read("turns.json"));
-  CHECK(kept.at("rows").at(0).at("row") == "softmax forward (2048x384)");
+  CHECK(kept.at("rows").at(0).at("row") == "log_softmax forward (2048x384)");
   CHECK(kept.at("rows").at(0).at("old").size() == 2);
   CHECK(kept.at("rows").at(0).at("new").size() == 2);
 }
