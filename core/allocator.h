@@ -87,13 +87,12 @@ class CachingAllocator {
   void* carve(int64_t bytes);
   void release_locked();
   [[noreturn]] void out_of_memory(int64_t requested) const;
-
-  MemorySource source_;
-  std::mutex mutex_;
   void put_back(void* block, int64_t bytes);
   MemoryRegion* region_of(void* block);
   void give_back_if_empty(MemoryRegion* region);
 
+  MemorySource source_;
+  std::mutex mutex_;
   FreeBlocks cache_;
   FreeBlocks* pool_ = nullptr;  // in place of the cache
   std::shared_ptr<MemoryRegion> region_;

@@ -113,8 +113,7 @@ class ReplayGroup {
   std::condition_variable changed_;
   std::vector<Member*> members_;  // by place, then by age
   Member* at_work_ = nullptr;
-  std::vector<std::unique_ptr<Joint>>
-      joints_;  // graphs of several recordings, the one that was used last behind
+  std::vector<std::unique_ptr<Joint>> joints_;  // graphs of several recordings, the last one used behind
 };
 
 }  // namespace galvan

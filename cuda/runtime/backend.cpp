@@ -142,6 +142,7 @@ struct Graph::Parts {
   cudaStream_t stream = nullptr;
 
   ~Parts() {
+    if (exec) cudaStreamSynchronize(stream);  // it may be under way
     if (exec) cudaGraphExecDestroy(exec);
     if (graph) cudaGraphDestroy(graph);
   }

@@ -257,7 +257,7 @@ class Products {
     handle_.reset(made);
   }
 
-  // Null: cublasLt adds no bias to such a product, has no such extra, or not for a batch.
+  // Null: cublasLt has no algorithm for that.
   Plan* find_plan(const Kind& kind, const void* vector, void* aux, size_t workspace_bytes) {
     check(kind.epilogue == Epilogue::none ||
               (kind.bias == (kind.epilogue == Epilogue::gelu) && !(kind.accumulate && has_aux(kind))),
@@ -271,10 +271,7 @@ class Products {
       plans_.erase(found);
       throw;
     }
-    if (plan.exists) return &plan;
-    check(kind.bias || kind.epilogue != Epilogue::none || kind.batch > 1,
-          "cuda: cublasLt has no algorithm for the matrix product ", kind);
-    return nullptr;
+    return plan.exists ? &plan : nullptr;
   }
 
   Plan make_plan(const Kind& kind, const void* vector, void* aux, size_t workspace_bytes) {
@@ -414,10 +411,11 @@ template <class T>
 bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product, const MatmulExtra<T>& extra) {
   Products& products = Products::instance();
   RecordedStep* const step = Recorder::current();
-  if (!step) return products.compute(stream, product, extra);
-  if (!products.can(stream, product, extra)) return false;
-  step->push_back(std::make_unique<RecordedProduct<T>>(product, extra));
-  return true;
+  const bool can = step ? products.can(stream, product, extra) : products.compute(stream, product, extra);
+  check(can || product.bias || extra.epilogue != Epilogue::none,
+        "cuda: cublasLt has no algorithm for the matrix product ", kind_of(product, extra));
+  if (can && step) step->push_back(std::make_unique<RecordedProduct<T>>(product, extra));
+  return can;
 }
 template bool cublas_matmul(cudaStream_t, const Gemm<float, float>&, const MatmulExtra<float>&);
 template bool cublas_matmul(cudaStream_t, const Gemm<double, double>&, const MatmulExtra<double>&);

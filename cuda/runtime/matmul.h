@@ -17,9 +17,8 @@ namespace galvan {
 void set_tf32(bool on);
 bool tf32();
 
-// What cublasLt does besides ("epilogues"), at most one of them, in a product of no batch but of
-// replicas. Its GELU is the tanh form. It
-// has GELU's derivative too, but on an H100 as a kernel of its own, slower than ours.
+// What cublasLt does besides ("epilogues"), at most one of them, in a product of no batch but replicas'. Its GELU is the
+// tanh form. It has GELU's derivative too, but on an H100 as a kernel of its own, slower than ours.
 enum class Epilogue {
   none,
   gelu,      // C = gelu(z), aux = z = op(A) op(B) + bias
@@ -34,11 +33,10 @@ struct MatmulExtra {
   int64_t batch_stride_vector = 0, batch_stride_aux = 0;
 };
 
-// Recorded, and then put there for several replicas (cuda/runtime/recorder.h), it is one product of a batch where the
-// replicas' matrices lie at equal distances (core/replica_memory.h).
-//
 // Puts C = op(A) op(B) [+ C] [+ bias] on the stream, for float, double and bfloat16 (summed in float); m, n, k and
 // batch are positive. False, with nothing done: cublasLt does not add a bias to such a product, or has no such extra.
+// Recorded for replicas (cuda/runtime/recorder.h), it becomes one product of a batch with those of the others whose
+// matrices lie at equal distances (core/replica_memory.h).
 template <class T>
 bool cublas_matmul(cudaStream_t stream, const Gemm<T, T>& product, const MatmulExtra<T>& extra = {});
 
