@@ -82,11 +82,7 @@ and report.html.)";
                 .stop_above = stop_above_};
     sweep_values(options_);  // complains before anything has run
     open_folder();
-    tests_.push_back(test("learning rate", options_, [&](double value) {
-      RangeStep step{.lr = value};  // and the momentum that a cycle has where its rate is highest
-      if (s_.schedule.cycle_momentum) step.momentum = s_.schedule.base_momentum.value_or(0.8);
-      return step;
-    }));
+    tests_.push_back(test("learning rate", options_, [&](double value) { return at_top(value); }));
     save_curves();
     report();
     // Adam's steps are as long whatever the gradient, and a sweep's loss stays low far past the rate that is best.
@@ -170,11 +166,19 @@ and report.html.)";
     }
   }
 
+  // A step with the momentum that a cycle has where its rate is highest.
+  RangeStep at_top(double lr) const {
+    RangeStep step{.lr = lr};
+    if (s_.schedule.cycle_momentum) step.momentum = s_.schedule.base_momentum.value_or(0.8);
+    return step;
+  }
+
   // Of earlier tests there, nothing is left that could be taken for these tests'.
   void open_folder() const {
     const fs::path folder = out_;
     make_directories(folder);
-    for (const char* file : {"cyclic.toml", "sessions.jsonl"}) fs::remove(folder / file);
+    for (const char* file : {"cyclic.toml", "find-lr.json", "find-lr.svg", "report.html", "sessions.jsonl"})
+      fs::remove(folder / file);
     Session session = this_session(0, typed_command());
     session.facts.emplace_back("device", device_description(device_));
     session.facts.emplace_back("parameters", with_commas(text_.config.parameters()));
@@ -244,7 +248,9 @@ and report.html.)";
     RangeTestOptions options = options_;
     options.low = 1e-5, options.high = 10, options.sweep = Sweep::exponential;
     tests_.push_back(test("weight decay", options, [&](double value) {
-      return RangeStep{.lr = *s_.schedule.max_lr, .weight_decay = value};
+      RangeStep step = at_top(*s_.schedule.max_lr);
+      step.weight_decay = value;
+      return step;
     }));
     s_.weight_decay = suggest_weight_decay(tests_.back().found);
   }

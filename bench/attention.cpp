@@ -12,6 +12,7 @@
 #include <functional>
 #include <vector>
 
+#include "apps/bench/verdict.h"
 #include "bench/command_line.h"
 #include "core/cpu/peak.h"
 #include "core/cpu/simd/isa.h"
@@ -30,11 +31,6 @@ struct Preset {
 constexpr Preset kPresets[] = {{"tiny, batch 12", 12, 4, 64, 32},
                                {"shakespeare-char, batch 8", 8, 6, 256, 64},
                                {"gpt2, batch 1", 1, 12, 1024, 64}};
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 double seconds(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -78,7 +74,7 @@ void run(const Preset& p, int rounds, int threads) {
   std::printf("%s: B %ld, H %ld, T %ld, D %ld, %d thread%s, peak %.0f GFLOP/s (%s)\n", p.name, long{p.B},
               long{p.H}, long{p.T}, long{p.D}, threads, threads == 1 ? "" : "s", peak, isa_name(isa()));
   const auto print = [&](const char* pass, const std::vector<double>& times, double gflop) {
-    const double time = median(times), best = *std::min_element(times.begin(), times.end());
+    const double time = quantile(times, 0.5), best = *std::min_element(times.begin(), times.end());
     std::printf("  %-9s %8.3f ms  %6.1f GFLOP/s  %3.0f %% of peak;  best %8.3f ms  %3.0f %%\n", pass,
                 time * 1e3, gflop / time, 100 * gflop / time / peak, best * 1e3, 100 * gflop / best / peak);
   };

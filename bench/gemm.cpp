@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench/verdict.h"
 #include "bench/command_line.h"
 #include "core/check.h"
 #include "core/cpu/gemm.h"
@@ -56,14 +57,10 @@ const Preset kPresets[] = {
      {{384, 1152, 6}, {384, 384, 6}, {384, 1536, 6}, {1536, 384, 6}, {384, 65, 1}}},
 };
 
-double taken(std::vector<double> times, const Options& options) {
-  std::sort(times.begin(), times.end());
-  return options.best ? times.front() : times[times.size() / 2];
-}
+double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+double taken(const std::vector<double>& times, const Options& options) {
+  return options.best ? *std::min_element(times.begin(), times.end()) : median(times);
 }
 
 double seconds(const std::function<void()>& work) {

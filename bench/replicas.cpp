@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench/verdict.h"
 #include "apps/device.h"
 #include "bench/command_line.h"
 #include "core/autograd.h"
@@ -99,12 +100,6 @@ double seconds_of(const auto& body) {
   const auto start = std::chrono::steady_clock::now();
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// The value that a part `at` of them lies below.
-double quantile(std::vector<double> values, double at) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<size_t>(at * static_cast<double>(values.size() - 1))];
 }
 
 // Each of its own seed and learning rate, made where it is trained.

@@ -35,8 +35,9 @@ class Listing {
 
 }  // namespace
 
-Variants::Variants(std::string_view kernel, std::string_view device, std::initializer_list<Variant> all)
-    : kernel_(kernel), device_(device), all_(all) {
+Variants::Variants(std::string_view kernel, std::string_view device, std::initializer_list<Variant> all,
+                   Passes passes)
+    : kernel_(kernel), device_(device), all_(all), passes_(passes) {
   registry().push_back(this);
 }
 
@@ -57,6 +58,12 @@ std::vector<Variants*> all_variants() {
     return std::tuple(a->device(), a->kernel()) < std::tuple(b->device(), b->kernel());
   });
   return all;
+}
+
+Variants& variants_of(std::string_view kernel, std::string_view device) {
+  for (Variants* const variants : registry())
+    if (variants->kernel() == kernel && variants->device() == device) return *variants;
+  fail("there are no versions of '", kernel, "' on ", device);
 }
 
 void choose_variant(std::string_view text) {

@@ -26,7 +26,8 @@ Variants variants("attention", "cuda",
                   {{"flash", "cuda/flash_forward.cu"},
                    {"three_pass", "cuda/ladder/attention_1_three_pass.cu"},
                    {"online", "cuda/ladder/attention_2_online.cu"},
-                   {"flash_fma", "cuda/attention_forward.cu"}});
+                   {"flash_fma", "cuda/attention_forward.cu"}},
+                  Passes::both);
 
 template <class T, int kD>
 constexpr size_t kSharedBytes = [] {
@@ -131,7 +132,7 @@ void attention_forward(Cuda on, const AttentionSizes& sizes, HeadRows<const T> q
     static constexpr void (*kVersions[])(cudaStream_t, const AttentionSizes&, HeadRows<const T>,
                                          HeadRows<const T>, HeadRows<const T>, HeadRows<T>, Acc<T>*) = {
         flash_attention, ladder::attention_three_pass, ladder::attention_online, flash_by_fmas};
-    kVersions[variants.chosen()](on.stream, sizes, q, k, v, y, lse);
+    variants.pick(kVersions)(on.stream, sizes, q, k, v, y, lse);
   }
 }
 

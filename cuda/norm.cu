@@ -274,7 +274,7 @@ void norm_forward(Cuda on, const NormForward<T>& p) {
   } else {
     static constexpr void (*kVersions[])(cudaStream_t, const NormForward<T>&) = {
         norm_forward_by_packs, ladder::layer_norm_elements, norm_forward_in_registers};
-    kVersions[variants.chosen()](on.stream, p);
+    variants.pick(kVersions)(on.stream, p);
   }
 }
 

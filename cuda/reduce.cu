@@ -192,7 +192,7 @@ void sum(Cuda on, const T* x, T* y, int64_t outer, int64_t length, int64_t inner
   if constexpr (std::is_same_v<T, float> || std::is_same_v<T, bfloat16>) {
     static constexpr void (*kVersions[])(cudaStream_t, const T*, T*, int64_t, int64_t, int64_t, double) = {
         sum_by_strands, ladder::sum_interleaved, ladder::sum_sequential, ladder::sum_shuffles};
-    kVersions[variants.chosen()](on.stream, x, y, outer, length, inner, scale);
+    variants.pick(kVersions)(on.stream, x, y, outer, length, inner, scale);
   } else {
     sum_by_strands(on.stream, x, y, outer, length, inner, scale);
   }

@@ -84,7 +84,7 @@ void softmax_forward(Cuda on, const T* x, T* y, int64_t rows, int64_t columns) {
     static constexpr void (*kVersions[])(cudaStream_t, const T*, T*, int64_t, int64_t) = {
         warp_per_row<T, false>, ladder::softmax_thread_per_row, ladder::softmax_block_per_row,
         ladder::softmax_online};
-    kVersions[variants.chosen()](on.stream, x, y, rows, columns);
+    variants.pick(kVersions)(on.stream, x, y, rows, columns);
   }
 }
 

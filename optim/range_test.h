@@ -71,7 +71,7 @@ struct LrRange {
   double base_lr = 0, max_lr = 0;
 };
 // Smith's reading of the curve: the highest rate is where the loss falls no longer as it did, or turns ragged. They are
-// close together where a step's length follows the gradient, and far apart where it does not, as with Adam.
+// within a factor of about ten where a step's length follows the gradient, and far apart where it does not, as with Adam.
 enum class LrCeiling { ragged, slows };
 
 // The feet and the tops of cycles: the highest is where the ceiling says, `ragged` being the lowest loss if the loss never

@@ -4,8 +4,6 @@
 
 #include "bench/op_table/own_kernel.h"
 #include "core/check.h"
-#include "core/cpu/gemm.h"
-#include "core/variants.h"
 #include "optim/adam.h"
 
 namespace galvan {
@@ -76,12 +74,11 @@ Technique of_variant(Variants& variants, size_t i) {
   const Variant& variant = variants.all()[i];
   return {.name = std::string(variant.name),
           .file = std::string(variant.file),
-          .role = i == 0 ? Role::production : Role::rung,
-          .choose = [&variants, &variant] { variants.choose(variant.name); },
-          .restore = [&variants] { variants.choose(variants.all()[0].name); }};
+          .role = variant.library ? Role::library
+                  : i == 0        ? Role::production
+                                  : Role::rung,
+          .versions = &variants};
 }
-
-bool is_product(const std::string& kernel) { return kernel == "matmul" || kernel == "linear"; }
 
 }  // namespace
 
@@ -106,34 +103,27 @@ Role parse_role(const std::string& name) {
   fail("there is no role '", name, "'");
 }
 
-InUse::InUse(const Technique& technique) : technique_(technique) {
-  if (technique_.choose) technique_.choose();
-}
-
-InUse::~InUse() {
-  if (technique_.restore) technique_.restore();
-}
-
 std::vector<Technique> techniques_of(const BenchKernel& kernel, Pass pass, const std::string& device) {
   std::vector<Technique> all;
-  const std::string versions = kernel.name + (pass == Pass::forward ? "" : "_backward");
+  const bool is_linear = kernel.name == "linear";  // computed by matmul's versions; their ladder is matmul's
   Technique production{.name = "", .file = "", .role = Role::production};
+  std::vector<Technique> libraries;
   for (Variants* variants : all_variants()) {
-    if (variants->kernel() != versions || variants->device() != device) continue;
-    for (size_t i = 1; i < variants->all().size(); ++i) all.push_back(of_variant(*variants, i));
+    if (variants->kernel() != (is_linear ? "matmul" : kernel.name) || variants->device() != device ||
+        (pass == Pass::forward_and_backward && variants->passes() == Passes::forward))
+      continue;
     production = of_variant(*variants, 0);
-  }
-  if (is_product(kernel.name) && device == "cpu" && production.name.empty()) {
-    production.name = "packed";
-    production.file = "core/cpu/gemm_packed.cpp";
+    for (size_t i = 1; i < variants->all().size(); ++i) {
+      Technique technique = of_variant(*variants, i);
+      if (technique.role == Role::library) {
+        libraries.push_back(technique);
+      } else if (!is_linear) {
+        all.push_back(technique);
+      }
+    }
   }
   all.push_back(production);
-  if (is_product(kernel.name) && device == "cpu")
-    all.push_back({.name = "eigen",
-                   .file = "core/cpu/gemm_eigen.cpp",
-                   .role = Role::library,
-                   .choose = [] { set_matmul_backend(MatmulBackend::eigen); },
-                   .restore = [] { set_matmul_backend(MatmulBackend::packed); }});
+  all.insert(all.end(), libraries.begin(), libraries.end());
   if (pass == Pass::forward)
     for (const OwnKernel* own : own_kernels()) {
       if (own->op != kernel.name || own->device != device) continue;
@@ -145,7 +135,7 @@ std::vector<Technique> techniques_of(const BenchKernel& kernel, Pass pass, const
              return [own, inputs, attributes] { return own->call(inputs, attributes); };
            }});
     }
-  if (all.size() == 1) all[0].role = Role::only;
+  if (all.size() == 1) all[0] = {};
   for (Technique& technique : all)
     if (technique.role == Role::production && technique.name.empty()) technique.name = "production";
   return all;

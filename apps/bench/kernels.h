@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bench/op_table/op_table.h"
+#include "core/variants.h"
 
 namespace galvan {
 
@@ -41,25 +43,22 @@ Role parse_role(const std::string& name);
 struct Technique {
   std::string name, file;  // "" and "" of the only one
   Role role = Role::only;
-  std::function<void()> choose = nullptr,
-                        restore = nullptr;  // puts it in place of what training uses, and back
-  Prepare prepare = nullptr;                // in place of the kernel's
+  Variants* versions = nullptr;  // that it is one of, by its name
+  Prepare prepare = nullptr;     // in place of the kernel's
 };
 
 // While one lives, a technique is what runs.
 class InUse {
  public:
-  explicit InUse(const Technique& technique);
-  ~InUse();
-  InUse(const InUse&) = delete;
-  InUse& operator=(const InUse&) = delete;
+  explicit InUse(const Technique& technique) {
+    if (technique.versions) chosen_.emplace(*technique.versions, technique.name);
+  }
 
  private:
-  const Technique& technique_;
+  std::optional<ChosenVariant> chosen_;
 };
 
-// Those of a kernel on a device: the ladder from the lowest rung up, what training uses, the library's, users' own. The
-// versions (core/variants.h) that are named after the kernel are its forward pass', those of KERNEL_backward its other's.
+// Those of a kernel on a device: the ladder from the lowest rung up, what training uses, the library's, users' own.
 std::vector<Technique> techniques_of(const BenchKernel& kernel, Pass pass, const std::string& device);
 
 }  // namespace galvan

@@ -22,7 +22,6 @@ ScheduleCurve read_schedule(const fs::path& config) {
   settings.apply_file(config);
   const Schedule schedule = make_schedule(train.schedule, train.steps);
   ScheduleCurve curve;
-  // Where both phases of a cycle are whole strides the corners are among the steps.
   constexpr int64_t kMost = 4000;
   const int64_t stride = std::max<int64_t>(1, train.steps / kMost);
   for (int64_t k = 0; k < train.steps; k += stride) {

@@ -10,7 +10,7 @@
 
 namespace galvan::report {
 
-// A schedule at some of its steps, its corners among them.
+// A schedule at some of its steps: all of a run of up to 4,000.
 struct ScheduleCurve {
   std::vector<double> step = {}, lr = {};
   std::vector<double> momentum = {};  // empty where the schedule leaves it alone

@@ -19,7 +19,8 @@ namespace {
 Variants versions("attention", "cpu",
                   {{"flash", "core/cpu/attention_head.simd.cpp"},
                    {"three_pass", "core/cpu/ladder/attention_1_three_pass.cpp"},
-                   {"online", "core/cpu/ladder/attention_2_online.cpp"}});
+                   {"online", "core/cpu/ladder/attention_2_online.cpp"}},
+                  Passes::both);
 
 constexpr int64_t kWidest = 16;           // the lanes of the widest vector
 constexpr int64_t kManyTasks = 16;        // enough heads not to cut the queries too
@@ -102,7 +103,7 @@ void attention_forward(Cpu, const AttentionSizes& sizes, HeadRows<const T> q, He
                        HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse) {
   static constexpr decltype(&attention_forward_flash<T>) kVersions[] = {
       attention_forward_flash<T>, ladder::attention_forward_three_pass<T>, attention_forward_online<T>};
-  kVersions[versions.chosen()](sizes, q, k, v, y, lse);
+  versions.pick(kVersions)(sizes, q, k, v, y, lse);
 }
 
 template <class T>
@@ -111,7 +112,7 @@ void attention_backward(Cpu, const AttentionSizes& sizes, HeadRows<const T> q, H
                         HeadRows<T> dq, HeadRows<T> dk, HeadRows<T> dv) {
   static constexpr decltype(&attention_backward_flash<T>) kVersions[] = {
       attention_backward_flash<T>, ladder::attention_backward_three_pass<T>, attention_backward_online<T>};
-  kVersions[versions.chosen()](sizes, q, k, v, y, dy, lse, dq, dk, dv);
+  versions.pick(kVersions)(sizes, q, k, v, y, dy, lse, dq, dk, dv);
 }
 
 #define GALVAN_ATTENTION(T)                                                                                \

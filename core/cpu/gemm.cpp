@@ -1,7 +1,6 @@
 #include "core/cpu/gemm.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cassert>
 
 #include "core/check.h"
@@ -18,22 +17,13 @@ Variants versions("matmul", "cpu",
                    {"naive", "core/cpu/ladder/matmul_1_naive.cpp"},
                    {"loop_order", "core/cpu/ladder/matmul_2_loop_order.cpp"},
                    {"cache_blocked", "core/cpu/ladder/matmul_3_cache_blocked.cpp"},
-                   {"micro_kernel", "core/cpu/ladder/matmul_4_micro_kernel.simd.cpp"}});
-
-std::atomic<MatmulBackend> backend{MatmulBackend::packed};
+                   {"micro_kernel", "core/cpu/ladder/matmul_4_micro_kernel.simd.cpp"},
+                   {"eigen", "core/cpu/gemm_eigen.cpp", true}},
+                  Passes::both);
 
 // A batch of products smaller than this is spread over the threads product by product.
 constexpr double kWholeProductFlops = 4e6;
 constexpr double kTaskFlops = 2e5;
-
-template <class In, class Out>
-void gemm_one(const Gemm<In, Out>& product) {
-  if (matmul_backend() == MatmulBackend::eigen) {
-    gemm_eigen(product);
-  } else {
-    gemm_packed(product);
-  }
-}
 
 // Product `index` of the batch.
 template <class In, class Out>
@@ -45,16 +35,16 @@ Gemm<In, Out> item(const Gemm<In, Out>& g, int64_t index) {
   return one;
 }
 
-template <class In, class Out>
+template <class In, class Out, void (*multiply)(const Gemm<In, Out>&)>
 void whole_batch(const Gemm<In, Out>& g) {
   const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
   if (g.batch > 1 && flops < kWholeProductFlops) {
     const auto grain = static_cast<int64_t>(kTaskFlops / (flops + 1)) + 1;
     parallel_ranges(g.batch, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t index = begin; index < end; ++index) gemm_one(item(g, index));
+      for (int64_t index = begin; index < end; ++index) multiply(item(g, index));
     });
   } else {
-    for (int64_t index = 0; index < g.batch; ++index) gemm_one(item(g, index));
+    for (int64_t index = 0; index < g.batch; ++index) multiply(item(g, index));
   }
 }
 
@@ -64,15 +54,6 @@ void one_by_one(const Gemm<In, Out>& g) {
 }
 
 }  // namespace
-
-MatmulBackend matmul_backend() { return backend.load(std::memory_order_relaxed); }
-void set_matmul_backend(MatmulBackend chosen) { backend.store(chosen, std::memory_order_relaxed); }
-
-MatmulBackend matmul_backend_by_name(std::string_view name) {
-  if (name == "packed") return MatmulBackend::packed;
-  if (name == "eigen") return MatmulBackend::eigen;
-  fail("matmul backend: expected packed or eigen, got ", name);
-}
 
 template <class In, class Out>
 void gemm(const Gemm<In, Out>& product) {
@@ -84,11 +65,14 @@ void gemm(const Gemm<In, Out>& product) {
     g.m *= g.batch;
     g.batch = 1;
   }
-  static constexpr decltype(&whole_batch<In, Out>) kVersions[] = {
-      whole_batch<In, Out>, one_by_one<In, Out, ladder::matmul_naive>,
-      one_by_one<In, Out, ladder::matmul_loop_order>, one_by_one<In, Out, ladder::matmul_cache_blocked>,
-      one_by_one<In, Out, ladder::matmul_micro_kernel>};
-  kVersions[versions.chosen()](g);
+  static constexpr void (*kVersions[])(const Gemm<In, Out>&) = {
+      whole_batch<In, Out, gemm_packed>,
+      one_by_one<In, Out, ladder::matmul_naive>,
+      one_by_one<In, Out, ladder::matmul_loop_order>,
+      one_by_one<In, Out, ladder::matmul_cache_blocked>,
+      one_by_one<In, Out, ladder::matmul_micro_kernel>,
+      whole_batch<In, Out, gemm_eigen>};
+  versions.pick(kVersions)(g);
 }
 
 template <class T>

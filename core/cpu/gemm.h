@@ -10,7 +10,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "core/gemm_layout.h"
 
@@ -20,13 +19,8 @@ namespace galvan {
 template <class In, class Out>
 void gemm(const Gemm<In, Out>& product);
 
-// Who computes: micro-kernels of our own, or Eigen, which checks them.
-enum class MatmulBackend { packed, eigen };
-MatmulBackend matmul_backend();
-void set_matmul_backend(MatmulBackend backend);
-MatmulBackend matmul_backend_by_name(std::string_view name);  // "packed", "eigen"; Error otherwise
-
-// One product of the batch (batch and its strides are not looked at), by either.
+// One product of the batch (batch and its strides are not looked at): by micro-kernels of our own, which training uses, and
+// by Eigen, which they are checked and measured by (choose_variant("matmul=eigen"), core/variants.h).
 template <class In, class Out>
 void gemm_packed(const Gemm<In, Out>& product);
 template <class In, class Out>

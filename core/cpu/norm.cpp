@@ -21,7 +21,8 @@ namespace {
 Variants versions("layer_norm", "cpu",
                   {{"vectorised", "core/cpu/norm.cpp"},
                    {"naive", "core/cpu/ladder/layer_norm_1_naive.cpp"},
-                   {"row_by_row", "core/cpu/ladder/layer_norm_2_row_by_row.cpp"}});
+                   {"row_by_row", "core/cpu/ladder/layer_norm_2_row_by_row.cpp"}},
+                  Passes::both);
 
 template <bool kValue>
 using Flag = std::integral_constant<bool, kValue>;
@@ -147,14 +148,14 @@ template <class T>
 void norm_forward(Cpu, const NormForward<T>& p) {
   static constexpr decltype(&norm_forward_vectorised<T>) kVersions[] = {
       norm_forward_vectorised<T>, ladder::norm_forward_naive<T>, ladder::norm_forward_row_by_row<T>};
-  kVersions[versions.chosen()](p);
+  versions.pick(kVersions)(p);
 }
 
 template <class T>
 void norm_backward(Cpu, const NormBackward<T>& p) {
   static constexpr decltype(&norm_backward_vectorised<T>) kVersions[] = {
       norm_backward_vectorised<T>, ladder::norm_backward_naive<T>, ladder::norm_backward_row_by_row<T>};
-  kVersions[versions.chosen()](p);
+  versions.pick(kVersions)(p);
 }
 
 #define GALVAN_NORM(T)                                    \

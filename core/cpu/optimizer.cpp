@@ -112,7 +112,7 @@ void update_pieces(Cpu, const UpdatePieces& p,
     static constexpr decltype(&update_flat<Rule, T>) kVersions[] = {
         update_flat<Rule, T>, update_tensors<T, ladder::adamw_pass_per_operation>,
         update_tensors<T, ladder::adamw_one_pass>};
-    kVersions[versions.chosen()](p, coefficients, blocks);
+    versions.pick(kVersions)(p, coefficients, blocks);
   } else {
     update_flat<Rule>(p, coefficients, blocks);
   }

@@ -152,7 +152,7 @@ template <class T>
 void sum(Cpu, const T* x, T* y, int64_t outer, int64_t length, int64_t inner, double scale) {
   static constexpr decltype(&sum_chunks<T>) kVersions[] = {sum_chunks<T>, ladder::sum_one_accumulator<T>,
                                                            ladder::sum_many_accumulators<T>};
-  kVersions[versions.chosen()](x, y, outer, length, inner, scale);
+  versions.pick(kVersions)(x, y, outer, length, inner, scale);
 }
 
 template <class T>

@@ -18,7 +18,8 @@ namespace {
 Variants versions("softmax", "cpu",
                   {{"vectorised", "core/cpu/rows.cpp"},
                    {"naive", "core/cpu/ladder/softmax_1_naive.cpp"},
-                   {"one_exp", "core/cpu/ladder/softmax_2_one_exp.cpp"}});
+                   {"one_exp", "core/cpu/ladder/softmax_2_one_exp.cpp"}},
+                  Passes::both);
 
 // Calls body(r) for every row.
 template <class F>
@@ -74,14 +75,14 @@ template <class T>
 void softmax_forward(Cpu, const T* x, T* y, int64_t rows, int64_t columns) {
   static constexpr decltype(&softmax_forward_vectorised<T>) kVersions[] = {
       softmax_forward_vectorised<T>, ladder::softmax_forward_naive<T>, ladder::softmax_forward_one_exp<T>};
-  kVersions[versions.chosen()](x, y, rows, columns);
+  versions.pick(kVersions)(x, y, rows, columns);
 }
 
 template <class T>
 void softmax_backward(Cpu, const T* y, const T* dy, T* dx, int64_t rows, int64_t columns) {
   static constexpr decltype(&softmax_backward_vectorised<T>) kVersions[] = {
       softmax_backward_vectorised<T>, ladder::softmax_backward_naive<T>, ladder::softmax_backward_naive<T>};
-  kVersions[versions.chosen()](y, dy, dx, rows, columns);
+  versions.pick(kVersions)(y, dy, dx, rows, columns);
 }
 
 template <class T>

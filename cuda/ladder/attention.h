@@ -9,7 +9,8 @@
 
 namespace galvan::ladder {
 
-// Keeps scores in the stream's workspace (cuda/runtime/workspace.h); throws Error when those of one head have no room.
+// Keeps scores in the stream's workspace (cuda/runtime/workspace.h); throws Error when those of one head have no room,
+// and where replicas are recorded, which share it (cuda/replicas.h).
 template <class T>
 void attention_three_pass(cudaStream_t stream, const AttentionSizes& sizes, HeadRows<const T> q,
                           HeadRows<const T> k, HeadRows<const T> v, HeadRows<T> y, Acc<T>* lse);

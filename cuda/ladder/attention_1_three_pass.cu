@@ -86,8 +86,11 @@ void attention_three_pass(cudaStream_t stream, const AttentionSizes& sizes, Head
   const int64_t room = static_cast<int64_t>(workspace.bytes / sizeof(Acc<T>)) / of_head;
   check(room > 0, "attention: the scores of one head, ", sizes.Tq, " x ", sizes.Tk,
         ", have no room in the workspace of ", workspace.bytes, " bytes");
-  for (int64_t first = 0; first < heads; first += room) {
-    const int64_t count = std::min({room, heads - first, int64_t{65535}});  // CUDA's limit
+  check(!Recorder::current(),
+        "attention: three_pass keeps scores in the stream's workspace, which replicas share");
+  int64_t count = 0;
+  for (int64_t first = 0; first < heads; first += count) {
+    count = std::min({room, heads - first, int64_t{65535}});  // CUDA's limit
     const unsigned along_y = static_cast<unsigned>(count);
     launch<scores_of_keys<T>>(dim3(blocks_for(of_head, kThreads), along_y), kThreads, 0, stream, sizes, first,
                               q, k, scores);

@@ -45,15 +45,15 @@ unsigned blocks_of(const Gemm<T, T>& g) {
 
 template <class T, int kM, int kN>
 struct Tile {
-  Matrix<T> a, b;       // op(A) (m, k) and op(B) (k, n)
-  int64_t row, column;  // of C, where the tile begins
-  int64_t c_offset;     // of this C
+  Matrix<T> a, b;                   // op(A) (m, k) and op(B) (k, n)
+  int64_t first_row, first_column;  // of C, where the tile begins
+  int64_t c_offset;                 // of this C
 
   __device__ explicit Tile(const Gemm<T, T>& g) {
     const int64_t across = (g.n + kN - 1) / kN, down = (g.m + kM - 1) / kM;
     const int64_t batch = blockIdx.x / across / down;
-    row = blockIdx.x / across % down * kM;
-    column = blockIdx.x % across * kN;
+    first_row = blockIdx.x / across % down * kM;
+    first_column = blockIdx.x % across * kN;
     a = {g.a + batch * g.batch_stride_a, g.m, g.k, g.transpose_a ? 1 : g.lda, g.transpose_a ? g.lda : 1};
     b = {g.b + batch * g.batch_stride_b, g.k, g.n, g.transpose_b ? 1 : g.ldb, g.transpose_b ? g.ldb : 1};
     c_offset = batch * g.batch_stride_c;

@@ -16,7 +16,7 @@ constexpr int kSide = 16;
 template <class T>
 __global__ void multiply_naive(Gemm<T, T> g) {
   const Tile<T, kSide, kSide> tile(g);
-  const int64_t row = tile.row + threadIdx.x, column = tile.column + threadIdx.y;
+  const int64_t row = tile.first_row + threadIdx.x, column = tile.first_column + threadIdx.y;
   Acc<T> sum = 0;
   for (int64_t k = 0; k < g.k; ++k) sum += tile.a.at(row, k) * tile.b.at(k, column);
   tile.put(g, row, column, sum);

@@ -19,7 +19,7 @@ __global__ void multiply_shared_tiles(Gemm<T, T> g) {
   GALVAN_SHARED(A[kSide][kSide], b_tile);  // (k, n)
   const Tile<T, kSide, kSide> tile(g);
   const int tx = static_cast<int>(threadIdx.x), ty = static_cast<int>(threadIdx.y);
-  const int64_t row = tile.row + ty, column = tile.column + tx;
+  const int64_t row = tile.first_row + ty, column = tile.first_column + tx;
   A sum = 0;
   for (int64_t k0 = 0; k0 < g.k; k0 += kSide) {
     a_tile[ty][tx] = tile.a.at(row, k0 + tx);

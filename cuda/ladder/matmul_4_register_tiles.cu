@@ -26,9 +26,9 @@ __global__ void multiply_register_tiles(Gemm<T, T> g) {
   A sum[kEach][kEach] = {};  // of rows ty + 16 i and columns tx + 16 j
   for (int64_t k0 = 0; k0 < g.k; k0 += kK) {
     for (int i = thread; i < kM * kK; i += kThreads)
-      a_tile[i / kK][i % kK] = tile.a.at(tile.row + i / kK, k0 + i % kK);
+      a_tile[i / kK][i % kK] = tile.a.at(tile.first_row + i / kK, k0 + i % kK);
     for (int i = thread; i < kK * kN; i += kThreads)
-      b_tile[i / kN][i % kN] = tile.b.at(k0 + i / kN, tile.column + i % kN);
+      b_tile[i / kN][i % kN] = tile.b.at(k0 + i / kN, tile.first_column + i % kN);
     __syncthreads();  // the tiles are there before they are read
 #pragma unroll
     for (int k = 0; k < kK; ++k) {
@@ -48,7 +48,7 @@ __global__ void multiply_register_tiles(Gemm<T, T> g) {
   for (int i = 0; i < kEach; ++i)
 #pragma unroll
     for (int j = 0; j < kEach; ++j)
-      tile.put(g, tile.row + ty + kSide * i, tile.column + tx + kSide * j, sum[i][j]);
+      tile.put(g, tile.first_row + ty + kSide * i, tile.first_column + tx + kSide * j, sum[i][j]);
 }
 
 }  // namespace

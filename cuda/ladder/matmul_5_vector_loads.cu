@@ -25,8 +25,8 @@ __global__ void multiply_vector_loads(Gemm<T, T> g) {
   const int thread = static_cast<int>(threadIdx.x), tx = thread % kSide, ty = thread / kSide;
   A sum[kEach][kEach] = {};  // of rows 4 ty + i and columns 4 tx + j
   for (int64_t k0 = 0; k0 < g.k; k0 += kK) {
-    load_tile<kThreads, kM, kK, 1, kStride>(tile.a, tile.row, k0, a_tile[0][0].at);
-    load_tile<kThreads, kK, kN, kStride, 1>(tile.b, k0, tile.column, b_tile[0][0].at);
+    load_tile<kThreads, kM, kK, 1, kStride>(tile.a, tile.first_row, k0, a_tile[0][0].at);
+    load_tile<kThreads, kK, kN, kStride, 1>(tile.b, k0, tile.first_column, b_tile[0][0].at);
     __syncthreads();  // the tiles are there before they are read
 #pragma unroll
     for (int k = 0; k < kK; ++k) {
@@ -40,7 +40,7 @@ __global__ void multiply_vector_loads(Gemm<T, T> g) {
   }
 #pragma unroll
   for (int i = 0; i < kEach; ++i)
-    put_pack<kEach>(tile, g, tile.row + kEach * ty + i, tile.column + kEach * tx, sum[i]);
+    put_pack<kEach>(tile, g, tile.first_row + kEach * ty + i, tile.first_column + kEach * tx, sum[i]);
 }
 
 }  // namespace

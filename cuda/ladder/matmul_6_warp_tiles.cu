@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(kThreads) multiply_warp_tiles(Gemm<T, T> g) {
   const int column = warp_id() % 2 * kWarpN + lane_id() % kLaneColumns * kEach;
   A sum[kPieces][kPieces][kEach][kEach] = {};  // of rows row + 32 p + i and columns column + 16 q + j
   for (int64_t k0 = 0; k0 < g.k; k0 += kK) {
-    load_tile<kThreads, kM, kK, 1, kStrideA>(tile.a, tile.row, k0, a_tile[0][0].at);
-    load_tile<kThreads, kK, kN, kStrideB, 1>(tile.b, k0, tile.column, b_tile[0][0].at);
+    load_tile<kThreads, kM, kK, 1, kStrideA>(tile.a, tile.first_row, k0, a_tile[0][0].at);
+    load_tile<kThreads, kK, kN, kStrideB, 1>(tile.b, k0, tile.first_column, b_tile[0][0].at);
     __syncthreads();  // the tiles are there before they are read
 #pragma unroll 4
     for (int k = 0; k < kK; ++k) {
@@ -58,8 +58,8 @@ __global__ void __launch_bounds__(kThreads) multiply_warp_tiles(Gemm<T, T> g) {
     for (int q = 0; q < kPieces; ++q)
 #pragma unroll
       for (int i = 0; i < kEach; ++i)
-        put_pack<kEach>(tile, g, tile.row + row + kPieceM * p + i, tile.column + column + kPieceN * q,
-                        sum[p][q][i]);
+        put_pack<kEach>(tile, g, tile.first_row + row + kPieceM * p + i,
+                        tile.first_column + column + kPieceN * q, sum[p][q][i]);
 }
 
 }  // namespace

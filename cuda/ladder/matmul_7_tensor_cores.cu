@@ -65,8 +65,8 @@ __global__ void __launch_bounds__(kThreads) multiply_tensor_cores(Gemm<bfloat16,
   const int row = warp_id() / 2 * kWarpM, column = warp_id() % 2 * kWarpN;
   float sum[kWarpM / 16][kWarpN / 8][4] = {};
   for (int64_t k0 = 0; k0 < g.k; k0 += kK) {
-    a.load(tile.a, tile.row, k0);
-    b.load(tile.b, k0, tile.column);
+    a.load(tile.a, tile.first_row, k0);
+    b.load(tile.b, k0, tile.first_column);
     __syncthreads();  // the tiles are there before they are read
 #pragma unroll
     for (int k = 0; k < kK; k += 16) {
@@ -90,8 +90,8 @@ __global__ void __launch_bounds__(kThreads) multiply_tensor_cores(Gemm<bfloat16,
     for (int j = 0; j < kWarpN / 8; ++j)
 #pragma unroll
       for (int half = 0; half < 2; ++half)
-        put_pack<2>(tile, g, tile.row + row + 16 * i + lane_id() / 4 + 8 * half,
-                    tile.column + column + 8 * j + lane_id() % 4 * 2, sum[i][j] + 2 * half);
+        put_pack<2>(tile, g, tile.first_row + row + 16 * i + lane_id() / 4 + 8 * half,
+                    tile.first_column + column + 8 * j + lane_id() % 4 * 2, sum[i][j] + 2 * half);
 }
 
 }  // namespace

@@ -40,6 +40,8 @@ struct cublasLtMatmulPreferenceOpaque_t {
 
 namespace {
 
+bool batched_epilogues = true;
+
 // What an algorithm's opaque words hold.
 struct Algorithm {
   uint32_t alignment_a, alignment_b, alignment_d, alignment_vector, alignment_aux;
@@ -100,6 +102,7 @@ cublasStatus_t examine(const cublasLtMatmulDescOpaque_t& operation, const cublas
       (operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && d.type != CUDA_R_32F) ||
       (is_double && epilogue != CUBLASLT_EPILOGUE_DEFAULT) ||
       (d.columns == 1 && (has_aux(epilogue) || has_sums(epilogue))) ||
+      (d.batch > 1 && epilogue != CUBLASLT_EPILOGUE_DEFAULT && !batched_epilogues) ||
       (d.batch > 1 && ((has_aux(epilogue) && operation.aux_stride == 0) ||
                        (has_sums(epilogue) && operation.vector_stride == 0))))
     return CUBLAS_STATUS_NOT_SUPPORTED;
@@ -230,6 +233,8 @@ cublasStatus_t enqueue(const galvan::Gemm<T, T>& g, const Extra<T>& extra, void*
 }
 
 }  // namespace
+
+void galvan::sim::allow_batched_epilogues(bool allowed) { batched_epilogues = allowed; }
 
 const char* cublasLtGetStatusName(cublasStatus_t status) {
   switch (status) {

@@ -22,6 +22,9 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void(const Operation&)> w
 // they work again. For tests.
 std::string take_error();
 
+// Whether cublasLt has its epilogues for products of a batch, as it has at first: a card's may not. For tests.
+void allow_batched_epilogues(bool allowed);
+
 // "softmax_rows<float>", out of a function's name for the compiler: "... [with auto kKernel = NAME; ...]".
 std::string short_kernel_name(std::string_view pretty_function);
 

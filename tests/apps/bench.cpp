@@ -135,8 +135,8 @@ TEST_CASE(
 
 TEST_CASE("bench: a table is measured, kept, and read back") {
   const Workplace place;
-  const Finished measured = place.run(
-      {"bench", "--filter", "^log_softmax", "--samples", "8", "--threads", "1", "--json", "new.json"});
+  const Finished measured = place.run({"bench", "--filter", "^log_softmax", "--device", "cpu", "--samples",
+                                       "8", "--threads", "1", "--json", "new.json"});
   REQUIRE_MESSAGE(measured.code == 0, measured.err);
   CHECK(measured.out.find("softmax") != std::string::npos);
   const BenchTable table = parse_bench_table(place.read("new.json"), "new.json");

@@ -168,5 +168,6 @@ TEST_CASE("mistakes are named") {
   CHECK(place.run(find("run")).err == "galvan: --out run is the folder of a run or a study\n");
   REQUIRE(place.run(find("x", {"--seeds", "1", "--no-report"})).code == 0);
   CHECK(place.has("x/cyclic.toml"));
+  CHECK(!place.has("x/report.html"));  // that of the test before
   error({"--low", "1e-9", "--high", "1e-8", "--seeds", "1"});
 }

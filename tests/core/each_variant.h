@@ -1,31 +1,24 @@
-// The same test on every version of a kernel of the CPU.
+// The same test on every version of a kernel (core/variants.h).
 #pragma once
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <string>
-#include <string_view>
 
 #include "core/variants.h"
 
 namespace galvan {
 
-// Calls body(versions) once for every version of the kernel, chosen; in the end what training uses is chosen again.
+// Calls body(versions) once for every version of the kernel, chosen.
 template <class F>
-void for_each_variant(std::string_view kernel, const F& body) {
-  for (Variants* versions : all_variants()) {
-    if (versions->kernel() != kernel || versions->device() != "cpu") continue;
-    struct Restore {
-      Variants& versions;
-      ~Restore() { versions.choose(versions.all().front().name); }
-    } restore{*versions};
-    for (const Variant& version : versions->all()) {
-      CAPTURE(std::string(kernel));
-      CAPTURE(std::string(version.name));
-      versions->choose(version.name);
-      body(*versions);
-    }
+void for_each_variant(std::string_view kernel, std::string_view device, const F& body) {
+  Variants& versions = variants_of(kernel, device);
+  CHECK(versions.chosen() == 0);  // what training uses
+  for (const Variant& version : versions.all()) {
+    CAPTURE(std::string(kernel));
+    CAPTURE(std::string(version.name));
+    const ChosenVariant chosen(versions, version.name);
+    body(versions);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "tests/core/each_isa.h"
 #include "tests/core/each_variant.h"
+#include "tests/core/gemm_case.h"
 #include "tests/core/worst.h"
 
 using namespace galvan;
@@ -26,13 +27,6 @@ struct Numbers {
   }
 };
 
-struct Case {
-  int64_t m, n, k;
-  bool transpose_a = false, transpose_b = false, bias = false, accumulate = false;
-  int64_t batch = 1;
-  bool shared_b = false;
-};
-
 // The operands of a case, with rows longer than needed so that a wrong leading dimension shows, and a guard
 // value in all that gemm must not write.
 template <class In, class Out>
@@ -42,34 +36,19 @@ struct Operands {
   std::vector<Out> c;
   Gemm<In, Out> g;
 
-  explicit Operands(const Case& t) {
+  explicit Operands(GemmCase t) {
+    t.padding = 3;
     Numbers number;
     const auto fill = [&](auto& v, int64_t size) {
       using T = std::decay_t<decltype(v[0])>;
       for (int64_t i = 0; i < size; ++i) v.push_back(static_cast<T>(number()));
     };
-    const int64_t a_rows = t.transpose_a ? t.k : t.m, a_columns = t.transpose_a ? t.m : t.k;
-    const int64_t b_rows = t.transpose_b ? t.n : t.k, b_columns = t.transpose_b ? t.k : t.n;
-    g = {.m = t.m, .n = t.n, .k = t.k};
-    g.lda = a_columns + 3;
-    g.ldb = b_columns + 2;
-    g.ldc = t.n + 5;
-    g.transpose_a = t.transpose_a;
-    g.transpose_b = t.transpose_b;
-    g.accumulate = t.accumulate;
-    g.batch = t.batch;
-    g.batch_stride_a = a_rows * g.lda + 1;
-    g.batch_stride_b = t.shared_b ? 0 : b_rows * g.ldb + 1;
-    g.batch_stride_c = t.m * g.ldc + 1;
-    fill(a, t.batch * g.batch_stride_a);
-    fill(b, (t.shared_b ? 1 : t.batch) * (b_rows * g.ldb + 1));
+    fill(a, t.a_elements());
+    fill(b, t.b_elements());
     fill(bias, t.n);
-    c.assign(t.batch * g.batch_stride_c, static_cast<Out>(kGuard));
+    c.assign(t.c_elements(), static_cast<Out>(kGuard));
+    g = t.of<In, Out>(a.data(), b.data(), c.data(), bias.data());
     for_each_c([&](int64_t, int64_t, int64_t, Out& value) { value = static_cast<Out>(number()); });
-    g.a = a.data();
-    g.b = b.data();
-    g.c = c.data();
-    if (t.bias) g.bias = bias.data();
   }
 
   template <class F>
@@ -100,7 +79,7 @@ struct Operands {
 };
 
 template <class In, class Out>
-void check_case(const Case& t) {
+void check_case(const GemmCase& t) {
   CAPTURE(t.m);
   CAPTURE(t.n);
   CAPTURE(t.k);
@@ -122,17 +101,17 @@ void check_case(const Case& t) {
   CHECK(worst < 2);
 }
 
-const std::vector<Case> kShapes = {{1, 1, 1},     {0, 5, 3},    {5, 0, 3},   {3, 5, 0},    {2, 3, 4},
-                                   {1, 33, 17},   {13, 1, 31},  {7, 31, 33}, {12, 32, 16}, {13, 65, 31},
-                                   {25, 47, 513}, {64, 64, 32}, {49, 97, 7}, {5, 128, 65}, {61, 16, 129}};
+const std::vector<GemmCase> kShapes = {{1, 1, 1},     {0, 5, 3},    {5, 0, 3},   {3, 5, 0},    {2, 3, 4},
+                                       {1, 33, 17},   {13, 1, 31},  {7, 31, 33}, {12, 32, 16}, {13, 65, 31},
+                                       {25, 47, 513}, {64, 64, 32}, {49, 97, 7}, {5, 128, 65}, {61, 16, 129}};
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("gemm equals three loops in f64", T, float, double, bfloat16) {
   for_each_isa([] {
-    for (const Case& shape : kShapes) {
+    for (const GemmCase& shape : kShapes) {
       for (int flags = 0; flags < 16; ++flags) {
-        Case t = shape;
+        GemmCase t = shape;
         t.transpose_a = flags & 1;
         t.transpose_b = flags & 2;
         t.bias = flags & 4;
@@ -145,7 +124,7 @@ TEST_CASE_TEMPLATE("gemm equals three loops in f64", T, float, double, bfloat16)
 
 TEST_CASE("gemm of bfloat16 into float keeps the float sums") {
   for_each_isa([] {
-    for (const Case& shape : kShapes) {
+    for (const GemmCase& shape : kShapes) {
       check_case<bfloat16, float>(shape);
       check_case<bfloat16, float>({shape.m, shape.n, shape.k, true, true, true, true});
     }
@@ -187,10 +166,11 @@ TEST_CASE("gemm over a batch, with one B for all or one each") {
   }
 }
 
-TEST_CASE_TEMPLATE("every rung of the ladder takes every layout", T, float, double, bfloat16) {
-  for_each_variant("matmul", [](Variants& versions) {
+TEST_CASE_TEMPLATE("every version takes every layout", T, float, double, bfloat16) {
+  for_each_variant("matmul", "cpu", [](Variants& versions) {
     const auto check_all = [] {
-      for (const Case& shape : {Case{3, 5, 0}, Case{1, 1, 1}, Case{13, 35, 31}, Case{25, 65, 19}})
+      for (const GemmCase& shape :
+           {GemmCase{3, 5, 0}, GemmCase{1, 1, 1}, GemmCase{13, 35, 31}, GemmCase{25, 65, 19}})
         for (int flags = 0; flags < 16; ++flags) {
           const bool transpose_a = flags & 1, transpose_b = flags & 2, bias = flags & 4,
                      accumulate = flags & 8;
@@ -215,7 +195,8 @@ TEST_CASE("a batch whose rows continue is one product") {
 
 TEST_CASE("gemm gives the same bits for every number of threads") {
   const int before = threads();
-  for (const Case& t : {Case{203, 135, 701, false, true, true}, Case{203, 135, 701, true, false}}) {
+  for (const GemmCase& t :
+       {GemmCase{203, 135, 701, false, true, true}, GemmCase{203, 135, 701, true, false}}) {
     std::vector<float> first;
     for (const int count : {1, 2, 3, 7}) {
       set_threads(count);
@@ -256,19 +237,11 @@ TEST_CASE("gemm inside a task, and NaN and infinity come through") {
 }
 
 TEST_CASE_TEMPLATE("Eigen gives the same products", T, float, double, bfloat16) {
-  set_matmul_backend(MatmulBackend::eigen);
-  for (const Case& shape : kShapes) {
+  const ChosenVariant eigen(variants_of("matmul", "cpu"), "eigen");
+  for (const GemmCase& shape : kShapes) {
     check_case<T, T>(shape);
     check_case<T, T>({shape.m, shape.n, shape.k, true, false, true, true});
     check_case<T, T>({shape.m, shape.n, shape.k, false, true, true});
     check_case<T, T>({shape.m, shape.n, shape.k, true, true, false, true});
   }
-  set_matmul_backend(MatmulBackend::packed);
-}
-
-TEST_CASE("matmul backends have names") {
-  CHECK(matmul_backend_by_name("packed") == MatmulBackend::packed);
-  CHECK(matmul_backend_by_name("eigen") == MatmulBackend::eigen);
-  CHECK_THROWS_WITH_AS(matmul_backend_by_name("mkl"), "matmul backend: expected packed or eigen, got mkl",
-                       Error);
 }

@@ -26,13 +26,6 @@ const std::vector<std::pair<std::string, std::vector<std::string>>> kRows = {
     {"sum", {"sum", "sum_to", "mean"}},
 };
 
-const OpRow& row_named(const std::string& name) {
-  const auto row =
-      std::find_if(op_table().begin(), op_table().end(), [&](const OpRow& r) { return r.name == name; });
-  REQUIRE(row != op_table().end());
-  return *row;
-}
-
 void check_row(const OpRow& row) {
   CAPTURE(row.name);
   check_against_reference(row);
@@ -108,7 +101,7 @@ TEST_CASE("every rung of every ladder passes its ops' checks") {
   const int before = threads();
   size_t ladders = 0;
   for (const auto& [kernel, rows] : kRows)
-    for_each_variant(kernel, [&, &rows = rows](Variants& versions) {
+    for_each_variant(kernel, "cpu", [&, &rows = rows](Variants& versions) {
       ladders += versions.chosen() == 0;
       for (const int count : {1, 2}) {
         set_threads(count);
@@ -132,7 +125,7 @@ TEST_CASE("rungs are right where no size fits a block") {
         const std::vector<Tensor> narrow = converted(sample.inputs, dtype);
         const Result want =
             run(row, row.call, converted(narrow, DType::f64), sample);  // by what training uses
-        for_each_variant(kernel, [&](Variants&) {
+        for_each_variant(kernel, "cpu", [&](Variants&) {
           CAPTURE(std::string(name(dtype)));
           const Result got = run(row, row.call, narrow, sample);
           check_close(got.outputs[0], want.outputs[0].to_vector(), dtype,
@@ -149,7 +142,7 @@ TEST_CASE_TEMPLATE("every rung of adamw takes the paper's steps", T, float, doub
   const DType dtype = dtype_of<T>;
   const Updates<T> before;
   int rungs = 0;
-  for_each_variant("adamw", [&](Variants&) {
+  for_each_variant("adamw", "cpu", [&](Variants&) {
     ++rungs;
     Updates<T> after;
     after.run();

@@ -86,8 +86,8 @@ TEST_CASE_TEMPLATE("gemm in batches", T, float, double, bfloat16) {
                                  .bias = shared_b,
                                  .accumulate = padding > 0,
                                  .batch = 5,
-                                 .shared_a = shared_a,
                                  .shared_b = shared_b,
+                                 .shared_a = shared_a,
                                  .padding = padding});
     }
   }

@@ -2,46 +2,26 @@
 // ladder.
 #include <string>
 
-#include "core/variants.h"
 #include "gemm_case.h"
 #include "op_check.h"
+#include "tests/core/each_variant.h"
 
 using namespace galvan;
 
 namespace {
 
-// check() with every version of the card's kernel chosen in turn.
-template <class F>
-void with_each_version(const std::string& kernel, const F& check) {
-  bool found = false;
-  for (Variants* const variants : all_variants()) {
-    if (variants->device() != "cuda" || variants->kernel() != kernel) continue;
-    found = true;
-    CHECK(variants->chosen() == 0);
-    for (const Variant& version : variants->all()) {
-      CAPTURE(std::string(version.name));
-      variants->choose(version.name);
-      check();
-    }
-    variants->choose(variants->all()[0].name);
-  }
-  CHECK_MESSAGE(found, kernel << " has no versions");
-}
-
 // The op table's cases of the row, and these.
 void check_op(const std::string& name, const std::vector<OpCase>& more) {
-  for (const OpRow& row : op_table()) {
-    if (row.name != name) continue;
-    std::vector<Sample> cases = samples(row);
-    for (const OpCase& c : more)
-      cases.push_back({.name = c.name, .inputs = make_inputs(c, DType::f64), .attributes = c.attributes});
-    for (const Sample& s : cases) {
-      CAPTURE(s.name);
-      for (const DType dtype : {DType::f32, DType::bf16}) {
-        CAPTURE(std::string(galvan::name(dtype)));
-        const std::vector<Tensor> narrow = converted(s.inputs, dtype);
-        check_row(row, s, dtype, row.call, on_card(narrow), converted(narrow, DType::f64));
-      }
+  const OpRow& row = row_named(name);
+  std::vector<Sample> cases = samples(row);
+  for (const OpCase& c : more)
+    cases.push_back({.name = c.name, .inputs = make_inputs(c, DType::f64), .attributes = c.attributes});
+  for (const Sample& s : cases) {
+    CAPTURE(s.name);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(std::string(galvan::name(dtype)));
+      const std::vector<Tensor> narrow = converted(s.inputs, dtype);
+      check_row(row, s, dtype, row.call, on_card(narrow), converted(narrow, DType::f64));
     }
   }
 }
@@ -49,19 +29,18 @@ void check_op(const std::string& name, const std::vector<OpCase>& more) {
 }  // namespace
 
 TEST_CASE("matmul: every version gives what the CPU gives") {
-  with_each_version("matmul", [] { check_op("matmul", {}); });
+  for_each_variant("matmul", "cuda", [](Variants&) { check_op("matmul", {}); });
 }
 
 TEST_CASE("matmul: products that do more go through the chosen version too") {
-  choose_variant("matmul=coalesced");
+  const ChosenVariant coalesced(variants_of("matmul", "cuda"), "coalesced");
   check_op("gelu_mlp", {});
-  choose_variant("matmul=cublaslt");
 }
 
 TEST_CASE_TEMPLATE("matmul: every version takes odd sizes, transposes, strides, bias and batches", T, float,
                    bfloat16) {
   const Stream stream;
-  with_each_version("matmul", [&] {
+  for_each_variant("matmul", "cuda", [&](Variants&) {
     for (const bool transpose_a : {false, true}) {
       for (const bool transpose_b : {false, true}) {
         CAPTURE(transpose_b);
@@ -74,6 +53,7 @@ TEST_CASE_TEMPLATE("matmul: every version takes odd sizes, transposes, strides, 
         check({.m = 5, .n = 67, .k = 19, .bias = true});
         check({.m = 16, .n = 72, .k = 40, .accumulate = true});                    // in whole packs
         check({.m = 9, .n = 16, .k = 8, .bias = true, .batch = 3, .padding = 8});  // and in those
+        check({.m = 130, .n = 133, .k = 35, .batch = 2, .padding = 1});            // tiles of all directions
         check({.m = 3, .n = 2, .k = 1, .accumulate = true, .batch = 2, .shared_b = true, .padding = 1});
       }
     }
@@ -83,7 +63,7 @@ TEST_CASE_TEMPLATE("matmul: every version takes odd sizes, transposes, strides, 
 }
 
 TEST_CASE("softmax: every version gives what the CPU gives") {
-  with_each_version("softmax", [] {
+  for_each_variant("softmax", "cuda", [](Variants&) {
     check_op("softmax", {{"5x129", {{.shape = {5, 129}, .scale = 8}}, {{"dim", -1}}},
                          {"2x300", {{.shape = {2, 300}, .scale = 8}}, {{"dim", -1}}},
                          {"130x2", {{.shape = {130, 2}}}, {{"dim", -1}}},
@@ -92,7 +72,7 @@ TEST_CASE("softmax: every version gives what the CPU gives") {
 }
 
 TEST_CASE("layer_norm: every version gives what the CPU gives") {
-  with_each_version("layer_norm", [] {
+  for_each_variant("layer_norm", "cuda", [](Variants&) {
     const std::vector<OpCase> rows = {
         {"3x257", {{.shape = {3, 257}}, {.shape = {257}}, {.shape = {257}}}, {{"eps", 1e-5}}},
         {"2x1032", {{.shape = {2, 1032}}, {.shape = {1032}}, {.shape = {1032}}}, {{"eps", 1e-5}}}};
@@ -102,7 +82,7 @@ TEST_CASE("layer_norm: every version gives what the CPU gives") {
 }
 
 TEST_CASE("sum: every version gives what the CPU gives") {
-  with_each_version("sum", [] {
+  for_each_variant("sum", "cuda", [](Variants&) {
     check_op("sum", {{"2x1025", {{.shape = {2, 1025}}}, {{"dims", {1}}, {"keepdim", false}}},
                      {"3x257x5", {{.shape = {3, 257, 5}}}, {{"dims", {1}}, {"keepdim", false}}}});
     check_op("mean", {});
@@ -110,7 +90,7 @@ TEST_CASE("sum: every version gives what the CPU gives") {
 }
 
 TEST_CASE("attention: every version gives what the CPU gives, forward and backward") {
-  with_each_version("attention", [] {
+  for_each_variant("attention", "cuda", [](Variants&) {
     const auto heads = [](const char* name, int64_t steps, int64_t D, bool causal) {
       const InputSpec x{.shape = {1, 2, steps, D}};
       return OpCase{name, {x, x, x}, {{"causal", causal}, {"scale", 0.3}}};

@@ -173,9 +173,8 @@ TEST_CASE_TEMPLATE("steps of Adam equal the CPU's", T, float, double, bfloat16) 
 }
 
 TEST_CASE_TEMPLATE("a launch for each piece does what one does for all", T, float, bfloat16) {
-  choose_variant("adamw=per_piece");
+  const ChosenVariant per_piece(variants_of("adamw", "cuda"), "per_piece");
   check_steps<T>(kAdamW, kSettings, false);
-  choose_variant("adamw=flat");
 }
 
 TEST_CASE("squares that no float holds") {

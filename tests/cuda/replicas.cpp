@@ -14,6 +14,9 @@
 #include "core/replay.h"
 #include "tests/models/small_model.h"
 #include "training_run.h"
+#ifdef GALVAN_CUDA_SIM
+#include "cuda/sim/launch.h"
+#endif
 
 using namespace galvan;
 
@@ -138,6 +141,27 @@ TEST_CASE("replicas on a card go as each goes alone there, on the simulated one 
     }
   }
 }
+
+#ifdef GALVAN_CUDA_SIM
+TEST_CASE("replicas go as alone where cublasLt has no epilogues for a batch") {
+  TemporaryDirectory directory;
+  const auto kind_at = [](int i) {
+    TrainingKind kind = kind_of(i, DType::bf16);
+    kind.batch_size = 5;  // products of sizes for which no algorithm has been chosen yet
+    return kind;
+  };
+  std::deque<TrainingRun> together;
+  for (int i = 0; i < 2; ++i) together.emplace_back(directory.path() / std::to_string(i), kind_at(i), 4);
+  sim::allow_batched_epilogues(false);
+  for (const std::string& error : train_together(together, 2)) CHECK(error.empty());
+  sim::allow_batched_epilogues(true);
+  for (int i = 0; i < 2; ++i) {
+    TrainingRun alone(directory.path() / ("alone" + std::to_string(i)), kind_at(i), 4);
+    alone.go();
+    check_equal(together[static_cast<size_t>(i)], alone);
+  }
+}
+#endif
 
 TEST_CASE("a replica on a card that diverges leaves the others alone") {
   TemporaryDirectory directory;

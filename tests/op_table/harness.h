@@ -31,6 +31,13 @@ inline Shape shape_of(const std::vector<int64_t>& sizes) {
   return shape;
 }
 
+inline const OpRow& row_named(const std::string& name) {
+  const auto row =
+      std::find_if(op_table().begin(), op_table().end(), [&](const OpRow& r) { return r.name == name; });
+  REQUIRE(row != op_table().end());
+  return *row;
+}
+
 inline bool has_golden(const OpRow& row) {
   static const nlohmann::json file = golden_file("ops.json");
   return std::any_of(file.at("cases").begin(), file.at("cases").end(),

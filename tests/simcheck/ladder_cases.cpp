@@ -7,12 +7,6 @@
 namespace galvan {
 namespace {
 
-Variants& variants_of(std::string_view kernel) {
-  for (Variants* const variants : all_variants())
-    if (variants->device() == "cuda" && variants->kernel() == kernel) return *variants;
-  fail("no versions of '", kernel, "'");
-}
-
 Ladder matmul() {
   constexpr int64_t m = 128, n = 128, k = 64, kSize = 2;
   constexpr int64_t a = m * k * kSize, b = k * n * kSize, c = m * n * kSize, distinct = a + b + c;
@@ -104,7 +98,7 @@ Ladder sum_of_rows() {
            {"strands"}}};
 }
 
-// H heads share a key/value head each by itself.
+// Each head has keys and values of its own.
 constexpr int64_t H = 2, T = 128, D = 32;
 constexpr AttentionSizes kAttention{
     .B = 1, .H = H, .G = H, .Tq = T, .Tk = T, .D = D, .causal = false, .scale = 0.2};
@@ -166,14 +160,8 @@ Ladder adamw() {
 
 }  // namespace
 
-ChosenVersion::ChosenVersion(std::string_view kernel, std::string_view version)
-    : variants_(variants_of(kernel)) {
-  variants_.choose(version);
-}
-ChosenVersion::~ChosenVersion() { variants_.choose(variants_.all()[0].name); }
-
 std::string file_of(std::string_view kernel, std::string_view version) {
-  for (const Variant& v : variants_of(kernel).all())
+  for (const Variant& v : variants_of(kernel, "cuda").all())
     if (v.name == version) return std::string(v.file);
   fail(kernel, ": no version '", version, "'");
 }

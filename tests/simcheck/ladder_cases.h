@@ -8,18 +8,6 @@
 
 namespace galvan {
 
-// While it lives, the card's kernel is this version of it.
-class ChosenVersion {
- public:
-  ChosenVersion(std::string_view kernel, std::string_view version);
-  ~ChosenVersion();
-  ChosenVersion(const ChosenVersion&) = delete;
-  ChosenVersion& operator=(const ChosenVersion&) = delete;
-
- private:
-  Variants& variants_;
-};
-
 // C [m, n] = A [m, k] B [k, n], all dense.
 template <class T>
 Gemm<T, T> dense_product(Card& card, int64_t m, int64_t n, int64_t k) {
@@ -50,7 +38,7 @@ struct Ladder {
 
   std::function<void(Card&)> by(const Rung& rung) const {
     return [kernel = kernel, version = rung.version, call = call](Card& card) {
-      const ChosenVersion chosen(kernel, version);
+      const ChosenVariant chosen(variants_of(kernel, "cuda"), version);
       call(card);
     };
   }

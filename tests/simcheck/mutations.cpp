@@ -42,14 +42,14 @@ void norm_gradients(Card& card, int64_t rows, int64_t columns) {
 template <class T>
 Case product_by(const char* version) {
   return [version](Card& card) {
-    const ChosenVersion chosen("matmul", version);
+    const ChosenVariant chosen(variants_of("matmul", "cuda"), version);
     gemm(card.on(), dense_product<T>(card, 2, 2, 40));
   };
 }
 
 Case sum_by(const char* version) {
   return [version](Card& card) {
-    const ChosenVersion chosen("sum", version);
+    const ChosenVariant chosen(variants_of("sum", "cuda"), version);
     sum<float>(card.on(), card.random<float>(300), card.zeros<float>(1), 1, 300, 1, 1.0);
   };
 }
