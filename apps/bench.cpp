@@ -19,6 +19,7 @@
 #include "apps/text_format.h"
 #include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
+#include "core/variants.h"
 #include "models/files.h"
 
 namespace galvan {
@@ -99,6 +100,10 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
                  {.choices = {"all", "cpu", "cuda"}});
     settings.add("card", &card_, "whose data sheet floors refer to where there is no card to be measured",
                  {.choices = known_cards()});
+    settings.add(
+        "kernel", &kernels_,
+        "other versions of kernels in the places of those that training uses: softmax=naive, or several "
+        "with commas between");
     settings.add("baseline", &baseline_,
                  "the version that speeds refer to; default the lowest rung of its ladder");
     settings.add("samples", &samples_, "timed calls of a row", {.least = 1, .most = 100000});
@@ -122,8 +127,8 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
     const bool worker = arguments_ == std::vector<std::string>{"worker"};  // of another bench's --against
     if (!arguments_.empty() && !worker) {
       refuse(settings,
-             {"filter", "shape", "dtype", "device", "card", "samples", "threads", "json", "write-ladders",
-              "against", "pairs"},
+             {"filter", "shape", "dtype", "device", "card", "kernel", "samples", "threads", "json",
+              "write-ladders", "against", "pairs"},
              "files");
       if (arguments_[0] != "page") {
         refuse(settings, {"baseline", "html"}, "compare");
@@ -135,7 +140,9 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
     if (against_.empty())
       refuse(settings, {"pairs", "alarm-rate"}, "one build");
     else
-      refuse(settings, {"device", "card", "baseline", "samples", "html", "write-ladders"}, "--against");
+      refuse(settings, {"device", "card", "kernel", "baseline", "samples", "html", "write-ladders"},
+             "--against");
+    choose_variants(kernels_, device_ == "all" ? "" : device_);
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
     options_.dtype = parse_dtype(dtype_);
     options_.samples = static_cast<int>(samples_);
@@ -248,8 +255,8 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
 
   std::vector<std::string> arguments_;
   BenchOptions options_;
-  std::string dtype_ = "f32", device_ = "all", card_ = "h100", baseline_, json_, html_, ladders_, against_,
-              config_;
+  std::string dtype_ = "f32", device_ = "all", card_ = "h100", kernels_, baseline_, json_, html_, ladders_,
+              against_, config_;
   int64_t samples_ = 15, threads_ = 0, pairs_ = 0;
   double alarm_rate_ = 0.05;
 };

@@ -33,5 +33,6 @@ std::unique_ptr<Command> make_schedule_command();
 std::unique_ptr<Command> make_report_command();
 std::unique_ptr<Command> make_info_command();
 std::unique_ptr<Command> make_bench_command();
+std::unique_ptr<Command> make_profile_command();
 
 }  // namespace galvan

@@ -63,6 +63,12 @@ double measure_peak_flops(Device device, DType dtype) {
   return device.is_cpu() ? measure_peak_flops() : cuda_backend::measure_matmul_flops(device, dtype);
 }
 
+double measure_copy_bandwidth(Device device) {
+  return device.is_cpu() ? measure_copy_bandwidth() : cuda_backend::measure_copy_bandwidth(device);
+}
+
+bool is_simulated(Device device) { return !device.is_cpu() && cuda_backend::card(device).simulated; }
+
 void allow_tf32(Device device) { cuda_backend::set_tf32(!device.is_cpu()); }
 
 void write_matmul_algorithms(Device device, const std::filesystem::path& file) {
@@ -90,6 +96,10 @@ std::vector<std::pair<std::string, std::string>> describe_cuda() {
 int64_t device_memory(Device) { return physical_memory(); }
 
 double measure_peak_flops(Device, DType) { return measure_peak_flops(); }
+
+double measure_copy_bandwidth(Device) { return measure_copy_bandwidth(); }
+
+bool is_simulated(Device) { return false; }
 
 void allow_tf32(Device) {}
 

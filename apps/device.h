@@ -41,5 +41,10 @@ DType default_dtype(Device device);
 // Floating-point operations per second at most, measured: on the CPU f32 multiply-adds in registers, on a card a
 // large matrix product of the dtype; 0 for a simulated card, where time means nothing.
 double measure_peak_flops(Device device, DType dtype);
+// Bytes per second of a large copy, read and written; 0 for a simulated card.
+double measure_copy_bandwidth(Device device);
+
+// Whether it is a card that the processor plays.
+bool is_simulated(Device device);
 
 }  // namespace galvan

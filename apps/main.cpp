@@ -84,6 +84,7 @@ int run(int argc, char** argv) {
   commands.push_back(make_report_command());
   commands.push_back(make_info_command());
   commands.push_back(make_bench_command());
+  commands.push_back(make_profile_command());
 
   std::vector<Settings> settings;
   settings.reserve(commands.size());

@@ -169,10 +169,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
     if (settings.given("patience-in-cycles") && s_.patience_in_cycles && s_.patience == 0)
       throw UsageError("--patience-in-cycles is for --patience, which is 0");
     if (s_.data.empty()) throw UsageError("train needs --data, a text to learn from");
-    device_ = choose_device(s_.device);
-    s_.device = device_.is_cpu() ? "cpu" : "cuda";
-    if (s_.tf32) allow_tf32(device_);
-    if (!s_.dtype) s_.dtype = galvan::name(default_dtype(device_));
+    device_ = settle_device(s_);
     if (!s_.out.empty() && !s_.resume) check_fresh(s_.out);
     check_writable(s_.out.empty() ? "runs" : s_.out);
     s_.data = absolute_path(s_.data);

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "apps/device.h"
+#include "core/variants.h"
 #include "models/bpe.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
@@ -33,6 +34,10 @@ void add_run_options(Settings& settings, TrainSettings& t) {
   settings.add("tf32", &t.tf32, "on a card, round the operands of f32 matrix products to 10 bits: faster");
   settings.add("graph", &t.graph,
                "on a card, record the step once and replay it; no-graph runs it kernel by kernel");
+  settings.add(
+      "kernel", &t.kernels,
+      "train with other versions of kernels, of those that galvan bench shows: softmax=naive, or several "
+      "with commas between");
   settings.add("seed", &t.seed, "of initial weights, batches, dropout and samples", natural);
 
   settings.group("Model");
@@ -96,6 +101,15 @@ void add_run_options(Settings& settings, TrainSettings& t) {
 
   settings.group("Schedule");
   add_schedule_options(settings, t.schedule, "schedule");
+}
+
+Device settle_device(TrainSettings& t) {
+  const Device device = choose_device(t.device);
+  t.device = device.is_cpu() ? "cpu" : "cuda";
+  choose_variants(t.kernels, t.device);
+  if (t.tf32) allow_tf32(device);
+  if (!t.dtype) t.dtype = name(default_dtype(device));
+  return device;
 }
 
 const std::map<std::string, std::vector<std::string>>& settled_options() {

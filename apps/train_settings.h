@@ -23,6 +23,7 @@ struct TrainSettings {
   int64_t threads = 0;               // 0: all processors
   std::optional<std::string> dtype;  // none: the device's
   bool graph = true, tf32 = false;
+  std::string kernels;  // versions, "softmax=naive,matmul=packed"
   int64_t seed = 1337;
   // The model
   std::string preset = "tiny", style = "gpt2";
@@ -49,6 +50,10 @@ struct TrainSettings {
   std::string momentum_form = "torch";
   ScheduleSettings schedule;
 };
+
+// Where to train: resolves the device and the dtype, and puts what is computed otherwise than usual in place, the versions
+// of kernels and tf32.
+Device settle_device(TrainSettings& train);
 
 // Everything but where a run is kept and whether it is resumed, `out` and `resume`.
 void add_run_options(Settings& settings, TrainSettings& train);

@@ -85,7 +85,7 @@ A study:
     }
     StudyStore store(out_);
     for (const Parameter& parameter : store.study().space.parameters())
-      check(!batched_ || (parameter.name != "device" && parameter.name != "tf32"),
+      check(!batched_ || (parameter.name != "device" && parameter.name != "tf32" && parameter.name != "kernel"),
             "--batched trains all trials in one process, for all of which ", parameter.name,
             " is one; this study varies it");
     const int64_t processors = galvan::threads();

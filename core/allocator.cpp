@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/profile.h"
 #ifdef GALVAN_CUDA
 #include "core/cuda_backend.h"
 #endif
@@ -52,6 +53,8 @@ int64_t CachingAllocator::rounded(int64_t bytes) const {
 
 void* CachingAllocator::allocate(int64_t requested) {
   const int64_t bytes = rounded(requested);
+  if (profile::t_listener) [[unlikely]]
+    profile::t_listener->allocates(bytes);
   const std::lock_guard lock(mutex_);
   void* block = nullptr;
   std::vector<void*>* const freed = pool_ ? &(*pool_)[bytes] : region_ ? nullptr : &cache_[bytes];

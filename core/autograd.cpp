@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "core/ops.h"
+#include "core/profile.h"
 
 namespace galvan {
 namespace {
@@ -74,6 +75,11 @@ bool is_buffer_of(const TensorImpl& leaf, const Tensor& x) {
 }
 
 }  // namespace
+
+const char* profile::backward_of() {
+  const bool runs = t_lent != nullptr || t_in_grad;
+  return t_backward_of || !runs ? t_backward_of : "";
+}
 
 bool grad_enabled() { return t_grad_enabled; }
 NoGrad::NoGrad() : before_(std::exchange(t_grad_enabled, false)) {}

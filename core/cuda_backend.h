@@ -83,6 +83,28 @@ std::shared_ptr<const Recording> record(const std::function<void()>& body);
 // Whether both are the same operations, on data and with numbers of their own.
 bool match(const Recording& a, const Recording& b);
 
+// For profiles: ranges within one another of what the host does, which NVIDIA's tools show (NVTX); nothing in the
+// simulator.
+void push_range(const char* name);
+void pop_range();
+
+// Points in a device's stream, for their times.
+class Marks {
+ public:
+  struct Parts;
+  explicit Marks(Device device);
+  ~Marks();
+  Marks(const Marks&) = delete;
+  Marks& operator=(const Marks&) = delete;
+
+  void mark();
+  // From the first mark to each, by the card's clock; waits until all have been passed.
+  std::vector<double> seconds() const;
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
 // What has been put on a device's stream, to be put there again.
 class Graph {
  public:

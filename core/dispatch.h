@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/ops.h"
+#include "core/profile.h"
 #ifdef GALVAN_CUDA
 #include "core/cuda_backend.h"
 #endif
@@ -38,8 +39,9 @@ struct OpName {
 
 std::string list_of(DTypes types);
 
+// `file` and `line` are the caller's, for profiles.
 template <OpName kOp, class F>
-void dispatch(const Tensor& x, F&& kernel) {
+void dispatch(const Tensor& x, F&& kernel, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   static constexpr DTypes kTypes = types_of(kOp.text);
   static_assert(
       [] {
@@ -50,6 +52,7 @@ void dispatch(const Tensor& x, F&& kernel) {
       "the op is missing in kOpTypes (core/ops.h)");
   const auto run = [&]<class T>() {
     if constexpr (kTypes.contains(dtype_of<T>)) {
+      const profile::Op op(kOp.text, x.device(), file, line);
 #ifdef GALVAN_CUDA
       if (!x.device().is_cpu()) return kernel.template operator()<T>(Cuda{cuda_backend::stream(x.device())});
 #endif

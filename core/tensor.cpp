@@ -8,6 +8,7 @@
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/dispatch.h"
+#include "core/profile.h"
 
 namespace galvan {
 
@@ -133,10 +134,25 @@ bool Tensor::is_contiguous() const {
   return true;
 }
 
+namespace {
+
+// Without those that a stride of 0 repeats.
+int64_t own_elements(const Tensor& x) {
+  int64_t n = 1;
+  for (int dim = 0; dim < x.rank(); ++dim)
+    if (x.strides()[dim] != 0) n *= x.shape()[dim];
+  return n;
+}
+
+}  // namespace
+
 template <class T>
 T* Tensor::data() const {
   check(dtype() == dtype_of<T>, "data: the tensor is ", dtype(), ", not ", dtype_of<T>);
-  return static_cast<T*>(impl_->storage->data()) + impl_->offset;
+  T* const first = static_cast<T*>(impl_->storage->data()) + impl_->offset;
+  if (profile::t_listener) [[unlikely]]
+    profile::t_listener->uses(first, own_elements(*this) * static_cast<int64_t>(sizeof(T)));
+  return first;
 }
 template float* Tensor::data() const;
 template double* Tensor::data() const;

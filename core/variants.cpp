@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "core/check.h"
 
@@ -66,23 +67,30 @@ Variants& variants_of(std::string_view kernel, std::string_view device) {
   fail("there are no versions of '", kernel, "' on ", device);
 }
 
-void choose_variant(std::string_view text) {
-  const size_t equals = text.find('=');
-  check(equals != text.npos, "expected KERNEL=VERSION, such as matmul=naive, got '", text, "'");
-  const std::string_view kernel = text.substr(0, equals), version = text.substr(equals + 1);
-  Listing kernels, versions;
-  bool found = false;
-  for (Variants* variants : all_variants()) {
-    kernels.add(variants->kernel());
-    if (variants->kernel() != kernel) continue;
-    for (const Variant& variant : variants->all()) versions.add(variant.name);
-    if (!has(*variants, version)) continue;
-    variants->choose(version);
-    found = true;
+void choose_variants(std::string_view text, std::string_view device) {
+  const std::string where = device.empty() ? "" : concat(" on ", device);
+  std::vector<std::pair<Variants*, std::string_view>> chosen;
+  while (!text.empty()) {
+    const std::string_view one = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), one.size() + 1));
+    const size_t equals = one.find('=');
+    check(equals != one.npos, "expected KERNEL=VERSION, such as matmul=naive, got '", one, "'");
+    const std::string_view kernel = one.substr(0, equals), version = one.substr(equals + 1);
+    Listing kernels, versions;
+    const size_t before = chosen.size();
+    for (Variants* variants : all_variants()) {
+      if (!device.empty() && variants->device() != device) continue;
+      kernels.add(variants->kernel());
+      if (variants->kernel() != kernel) continue;
+      for (const Variant& variant : variants->all()) versions.add(variant.name);
+      if (has(*variants, version)) chosen.emplace_back(variants, version);
+    }
+    if (chosen.size() > before) continue;
+    check(!versions.text().empty(), "there is no choice of '", kernel, "'", where, "; there is of ",
+          kernels.text());
+    fail(kernel, ": there is no '", version, "'", where, ", only ", versions.text());
   }
-  if (found) return;
-  check(!versions.text().empty(), "there is no choice of '", kernel, "'; there is of ", kernels.text());
-  fail(kernel, ": there is no '", version, "', only ", versions.text());
+  for (const auto& [variants, version] : chosen) variants->choose(version);
 }
 
 }  // namespace galvan

@@ -68,8 +68,9 @@ std::vector<Variants*> all_variants();
 // Throws Error "there are no versions of 'dot' on cpu".
 Variants& variants_of(std::string_view kernel, std::string_view device);
 
-// "softmax=naive", on every device that has it so. Throws Error when there is no such kernel, or no device has the version.
-void choose_variant(std::string_view text);
+// "softmax=naive,matmul=eigen", on a device or, where it is "", on every one that has it so; "" chooses nothing. Throws
+// Error when the device has no such kernel or version, and has chosen nothing then.
+void choose_variants(std::string_view text, std::string_view device = "");
 
 // While one lives, the version is the chosen one; then what was chosen before.
 class ChosenVariant {

@@ -59,7 +59,7 @@ template <auto kKernel, class... Args>
 void launch_now(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
   if (shared_bytes > 48 * 1024) allow_shared_memory(reinterpret_cast<const void*>(kKernel), shared_bytes);
   kKernel<<<grid, block, shared_bytes, stream>>>(args...);
-  check_launch(grid, block, shared_bytes);
+  check_launch(reinterpret_cast<const void*>(kKernel), grid, block, shared_bytes);
 }
 
 template <class T>

@@ -74,9 +74,9 @@ Technique of_variant(Variants& variants, size_t i) {
   const Variant& variant = variants.all()[i];
   return {.name = std::string(variant.name),
           .file = std::string(variant.file),
-          .role = variant.library ? Role::library
-                  : i == 0        ? Role::production
-                                  : Role::rung,
+          .role = i == variants.chosen() ? Role::production
+                  : variant.library      ? Role::library
+                                         : Role::rung,
           .versions = &variants};
 }
 
@@ -112,10 +112,12 @@ std::vector<Technique> techniques_of(const BenchKernel& kernel, Pass pass, const
     if (variants->kernel() != (is_linear ? "matmul" : kernel.name) || variants->device() != device ||
         (pass == Pass::forward_and_backward && variants->passes() == Passes::forward))
       continue;
-    production = of_variant(*variants, 0);
-    for (size_t i = 1; i < variants->all().size(); ++i) {
-      Technique technique = of_variant(*variants, i);
-      if (technique.role == Role::library) {
+    const size_t versions = variants->all().size();
+    for (size_t i = 1; i <= versions; ++i) {
+      Technique technique = of_variant(*variants, i % versions);  // the first is the ladder's last
+      if (technique.role == Role::production) {
+        production = technique;
+      } else if (technique.role == Role::library) {
         libraries.push_back(technique);
       } else if (!is_linear) {
         all.push_back(technique);

@@ -32,7 +32,7 @@ const char* name(Pass pass);  // "forward", "forward and backward"
 enum class Role {
   only,        // there is no other
   rung,        // of the ladder that leads up to what training uses
-  production,  // what training uses
+  production,  // what training uses, or has been chosen in its place
   library,     // somebody else's, to be measured by
   own          // a user's (bench/op_table/own_kernel.h)
 };

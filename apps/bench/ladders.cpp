@@ -35,7 +35,8 @@ std::string ladder(const std::string& versions, const std::filesystem::path& bes
       lowest = &row;
       const Ceilings ceilings = ceilings_of(table, "cpu");
       text = concat(row.kernel, " ", pass, " of ", row.shape, " in ", table.dtype, "; ", table.date, ", ",
-                    value_of(table, "processor"), ", ", value_of(table, "threads"), " threads, ",
+                    value_of(table, "processor"), ", ", value_of(table, "threads"),
+                    value_of(table, "threads") == "1" ? " thread, " : " threads, ",
                     value_of(table, "kernels"), ", ", value_of(table, "compiler"),
                     "; measured in the same run: copying ", printed("%.1f", ceilings.bytes_per_second / 1e9),
                     " GB/s, peak ", printed("%.1f", ceilings.flops_per_second / 1e9), " GFLOP/s.\n\n",

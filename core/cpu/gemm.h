@@ -20,7 +20,7 @@ template <class In, class Out>
 void gemm(const Gemm<In, Out>& product);
 
 // One product of the batch (batch and its strides are not looked at): by micro-kernels of our own, which training uses, and
-// by Eigen, which they are checked and measured by (choose_variant("matmul=eigen"), core/variants.h).
+// by Eigen, which they are checked and measured by (choose_variants("matmul=eigen"), core/variants.h).
 template <class In, class Out>
 void gemm_packed(const Gemm<In, Out>& product);
 template <class In, class Out>

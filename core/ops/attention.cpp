@@ -48,8 +48,16 @@ Tensor empty_heads(const Tensor& like) {
   return Tensor::empty({s[0], s[2], s[1], s[3]}, kind(like)).transpose(1, 2);
 }
 
+// Of so many matrix products over the pairs of a query and a key that it sees.
+double product_flops(const AttentionSizes& s, int products) {
+  double pairs = 0;
+  for (int64_t query = 0; query < s.Tq; ++query) pairs += static_cast<double>(s.visible(query));
+  return 2.0 * products * static_cast<double>(s.B * s.H * s.D) * pairs;
+}
+
 void run_forward(const AttentionSizes& sizes, const Operands& in) {
   dispatch<"attention">(in.q.x, [&]<class T>(auto on) {
+    profile::computes(product_flops(sizes, 2));  // scores, y
     attention_forward<T>(on, sizes, in.q.rows<const T>(), in.k.rows<const T>(), in.v.rows<const T>(),
                          in.y.rows<T>(), in.lse.data<Acc<T>>());
   });
@@ -58,6 +66,7 @@ void run_forward(const AttentionSizes& sizes, const Operands& in) {
 void run_backward(const AttentionSizes& sizes, const Operands& in, const Heads& dy, const Heads& dq,
                   const Heads& dk, const Heads& dv) {
   dispatch<"attention">(in.q.x, [&]<class T>(auto on) {
+    profile::computes(product_flops(sizes, 5));  // scores again, their gradients, dq, dk, dv
     attention_backward<T>(on, sizes, in.q.rows<const T>(), in.k.rows<const T>(), in.v.rows<const T>(),
                           in.y.rows<const T>(), dy.rows<const T>(), in.lse.data<Acc<T>>(), dq.rows<T>(),
                           dk.rows<T>(), dv.rows<T>());

@@ -16,6 +16,7 @@ namespace {
 template <class T>
 Gemm<T, T> product_of(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
                       const Tensor& bias, const Tensor& c) {
+  profile::computes(2.0 * static_cast<double>(c.numel()) * static_cast<double>(a.size(transpose_a ? 0 : 1)));
   return {.m = c.size(0),
           .n = c.size(1),
           .k = a.size(transpose_a ? 0 : 1),

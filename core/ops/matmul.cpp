@@ -63,6 +63,7 @@ void multiply(const Tensor& a_in, const Tensor& b_in, const Tensor& y) {
   for (int dim = 0; dim < outer; ++dim) repeats *= lead[dim];
   if (y.numel() == 0) return;
   dispatch<"matmul">(y, [&]<class T>(auto on) {
+    profile::computes(2.0 * static_cast<double>(y.numel()) * static_cast<double>(a_in.size(-1)));
     for (int64_t i = 0; i < repeats; ++i) {
       int64_t rest = i, a_offset = 0, b_offset = 0, y_offset = 0;
       for (int dim = outer - 1; dim >= 0; --dim) {

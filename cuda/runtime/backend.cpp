@@ -1,16 +1,13 @@
 // The card's memory and stream for core (core/cuda_backend.h).
 #include "core/cuda_backend.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <mutex>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "cuda/runtime/check.h"
+#include "cuda/runtime/kernel_name.h"
 #include "cuda/runtime/matmul.h"
 #include "cuda/runtime/recorder.h"
 #include "cuda/runtime/staging.h"
@@ -156,20 +153,6 @@ void Graph::launch() const { GALVAN_CUDA_CALL(cudaGraphLaunch(parts_->exec, part
 
 namespace {
 
-// "softmax_forward_warp_per_row" of "void galvan::(anonymous namespace)::softmax_forward_warp_per_row<float>(...)".
-std::string short_name(const char* kernel) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> demangled(
-      abi::__cxa_demangle(kernel, nullptr, nullptr, &status), &std::free);
-  std::string name = status == 0 ? demangled.get() : kernel;
-  for (const std::string_view noise : {"void ", "galvan::", "(anonymous namespace)::"})
-    for (size_t at; (at = name.find(noise)) != name.npos;) name.erase(at, noise.size());
-  for (const std::string_view wrapper :
-       {"of_one<", "of_one_bounded<", "of_replicas<", "of_replicas_bounded<"})  // of a body (cuda/replicas.h)
-    if (name.starts_with(wrapper)) name.erase(0, name.find_first_not_of("&(", wrapper.size()));
-  return name.substr(0, name.find_first_of("<(,"));
-}
-
 std::string name_of(cudaGraphNode_t node) {
   cudaGraphNodeType type{};
   GALVAN_CUDA_CALL(cudaGraphNodeGetType(node, &type));
@@ -180,7 +163,7 @@ std::string name_of(cudaGraphNode_t node) {
   const char* name = nullptr;
   if (cudaGraphKernelNodeGetParams(node, &launch) == cudaSuccess &&
       cudaFuncGetName(&name, launch.func) == cudaSuccess)
-    return short_name(name);
+    return short_kernel_name(name);
   cudaGetLastError();  // a library's kernel has no name here
   return "cublasLt";
 }

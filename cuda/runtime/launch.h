@@ -10,7 +10,7 @@ namespace galvan {
 // Before a launch with more dynamic shared memory than the 48 KiB that every kernel may have.
 void allow_shared_memory(const void* kernel, size_t bytes);
 
-// After it: throws Error when it was refused, naming its configuration.
-void check_launch(dim3 grid, dim3 block, size_t shared_bytes);
+// After it: throws Error when it was refused, naming its configuration; and tells who listens (core/profile.h).
+void check_launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes);
 
 }  // namespace galvan

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "cuda/runtime/recorder.h"
 #include "cuda/runtime/workspace.h"
 
@@ -237,6 +238,7 @@ class Products {
         plan->c.get(), g.c, plan->c.get(), &plan->algorithm, workspace.data, workspace.bytes, stream);
     check(status == CUBLAS_STATUS_SUCCESS, "cuda: matrix product ", kind, " by ", describe(plan->algorithm),
           ": ", cublasLtGetStatusString(status), " (", cublasLtGetStatusName(status), ")");
+    if (profile::t_listener) profile::t_listener->launches("cublasLt");
     return true;
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/profile.h"
 #include "cuda/sim/launch_log.h"
 #include "cuda/sim/limits.h"
 #include "cuda/sim/timeline.h"
@@ -31,6 +32,7 @@ std::string short_kernel_name(std::string_view pretty_function) {
 }
 
 void enqueue(const Launch& launch, cudaStream_t stream, std::function<void()> body) {
+  if (profile::t_listener) profile::t_listener->launches(launch.kernel);
   const std::lock_guard lock(the_lock);
   check_limits(launch, register_table());
   log_launch(launch);

@@ -75,6 +75,18 @@ TEST_CASE("every version is a row, the ladder from its lowest rung up, and the c
   CHECK(speed_against(best, baseline_of(table, best, "")).has_value());
 }
 
+TEST_CASE("a version that is chosen is measured in production's place") {
+  const ChosenVariant chosen(versions, "naive");
+  const BenchTable table =
+      measured({.filter = "^tanh(/.*)? forward$", .shape = "B=2,T=8,C=12", .samples = 1});
+  std::vector<std::string> names;
+  for (const BenchRow& row : table.rows) names.push_back(row.technique);
+  names.resize(3);
+  CHECK(names == std::vector<std::string>{"blocked", "best", "naive"});
+  CHECK(row_of(table, "naive").role == Role::production);
+  CHECK(row_of(table, "best").role == Role::rung);
+}
+
 TEST_CASE("what is wrong is said to be, and has no speed") {
   const BenchTable table =
       measured({.filter = "^(tanh|sigmoid) forward$", .shape = "B=2,T=8,C=12", .samples = 5});

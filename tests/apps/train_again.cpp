@@ -26,6 +26,18 @@ TEST_CASE("what a finished run is good for") {
   succeeds({"train", "--config", "a run/config.toml", "--steps", "1"});
   CHECK(place.has("runs/2/checkpoints/1"));
 
+  // Other versions of kernels compute the same but for rounding, and the configuration keeps them.
+  succeeds({"train", "--config", "a run/config.toml", "--kernel", "matmul=naive,attention=three_pass",
+            "--out", "naive"});
+  CHECK(weights_of("naive") != weights);
+  CHECK(place.read("naive/config.toml").find("kernel = \"matmul=naive,attention=three_pass\"") !=
+        std::string::npos);
+  succeeds({"train", "--config", "naive/config.toml", "--out", "naive again"});
+  CHECK(weights_of("naive again") == weights_of("naive"));
+  const Finished fast = place.run({"train", "--config", "a run/config.toml", "--kernel", "matmul=fast"});
+  CHECK(fast.code == 1);
+  CHECK(fast.err.starts_with("galvan: matmul: there is no 'fast' on cpu, only "));
+
   // Its weights begin another run.
   succeeds({"train", "--data", "text.txt", "--init", "a run", "--steps", "3", "--out", "b"});
   succeeds({"train", "--config", "b/config.toml", "--out", "c"});

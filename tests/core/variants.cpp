@@ -17,25 +17,36 @@ Variants card("test-kernel", "cuda", {{"best", "a.cu"}, {"tiles", "b.cu"}});
 
 TEST_CASE("a version is chosen by name, on each device that has it") {
   CHECK(host.chosen() == 0);
-  choose_variant("test-kernel=naive");
+  choose_variants("test-kernel=naive");
   CHECK(host.chosen() == 1);
   CHECK(card.chosen() == 0);
-  choose_variant("test-kernel=tiles");
+  choose_variants("test-kernel=tiles");
   CHECK(host.chosen() == 1);
   CHECK(card.chosen() == 1);
-  choose_variant("test-kernel=best");
+  choose_variants("test-kernel=best");
   CHECK(host.chosen() == 0);
   CHECK(card.chosen() == 0);
+  choose_variants("");
+  choose_variants("test-kernel=naive,test-kernel=tiles");
+  CHECK(host.chosen() == 1);
+  CHECK(card.chosen() == 1);
+  choose_variants("test-kernel=best", "cuda");
+  CHECK(host.chosen() == 1);
+  CHECK(card.chosen() == 0);
+  choose_variants("test-kernel=best");
 }
 
 TEST_CASE("what there is not is refused with what there is") {
-  CHECK_THROWS_WITH_AS(choose_variant("test-kernel=fast"),
+  CHECK_THROWS_WITH_AS(choose_variants("test-kernel=fast"),
                        "test-kernel: there is no 'fast', only best, naive, tiles", Error);
-  CHECK_THROWS_WITH_AS(choose_variant("best"), "expected KERNEL=VERSION, such as matmul=naive, got 'best'",
+  CHECK_THROWS_WITH_AS(choose_variants("best"), "expected KERNEL=VERSION, such as matmul=naive, got 'best'",
                        Error);
   CHECK_THROWS_WITH_AS(host.choose("tiles"), "test-kernel on cpu: there is no 'tiles', only best, naive",
                        Error);
-  CHECK_THROWS_AS(choose_variant("no-kernel=best"), Error);
+  CHECK_THROWS_WITH_AS(choose_variants("test-kernel=tiles", "cpu"),
+                       "test-kernel: there is no 'tiles' on cpu, only best, naive", Error);
+  CHECK_THROWS_AS(choose_variants("test-kernel=naive,no-kernel=best"), Error);
+  CHECK_THROWS_AS(choose_variants("test-kernel=naive,,"), Error);
   CHECK(host.chosen() == 0);
 }
 

@@ -29,7 +29,7 @@ std::string table_of(const Ladder& ladder, const std::string& root) {
            "transactions | bank conflicts | barriers | registers "
            "|\n|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Rung& rung : ladder.rungs) {
-    table << "| [" << rung.version << "](" << root << file_of(ladder.kernel, rung.version) << ") |";
+    table << "| [" << rung.version << "](" << root << ladder.file_of(rung) << ") |";
     const std::vector<sim::Counts> launches = launches_of(ladder.by(rung));
     if (launches.empty()) {
       table << " a library's | | | | | | | | | |\n";

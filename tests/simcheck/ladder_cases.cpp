@@ -130,7 +130,8 @@ Ladder attention_backward_of() {
           "attention",
           "2 heads of size 32, 128 queries and keys, in bfloat16",
           [](Card& card) { AttentionCase<bfloat16>(card, kAttention).backward(card.on()); },
-          {{"flash_fma"}, {"flash"}}};
+          {{.version = "flash_fma", .file = "cuda/attention_backward.cu"},
+           {.version = "flash", .file = "cuda/flash_backward.cu"}}};
 }
 
 Ladder adamw() {
@@ -160,10 +161,11 @@ Ladder adamw() {
 
 }  // namespace
 
-std::string file_of(std::string_view kernel, std::string_view version) {
+std::string Ladder::file_of(const Rung& rung) const {
+  if (!rung.file.empty()) return rung.file;
   for (const Variant& v : variants_of(kernel, "cuda").all())
-    if (v.name == version) return std::string(v.file);
-  fail(kernel, ": no version '", version, "'");
+    if (v.name == rung.version) return std::string(v.file);
+  fail(kernel, ": no version '", rung.version, "'");
 }
 
 const std::vector<Ladder>& ladders() {
@@ -177,7 +179,7 @@ std::vector<Statement> ladder_statements() {
   for (const Ladder& ladder : ladders())
     for (const Rung& rung : ladder.rungs)
       if (!rung.memory.empty())
-        all.push_back({file_of(ladder.kernel, rung.version).substr(sizeof("cuda/") - 1),
+        all.push_back({ladder.file_of(rung).substr(sizeof("cuda/") - 1),
                        rung.memory,
                        {{ladder.shape, ladder.by(rung), rung.distinct, rung.asked}}});
   return all;

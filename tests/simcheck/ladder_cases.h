@@ -28,6 +28,7 @@ struct Rung {
   std::string version;
   std::string memory = {};
   int64_t distinct = 0, asked = 0;
+  std::string file = {};  // where it stands, if not where its Variant says
 };
 
 struct Ladder {
@@ -36,6 +37,7 @@ struct Ladder {
   std::function<void(Card&)> call;
   std::vector<Rung> rungs;  // from the lowest up
 
+  std::string file_of(const Rung& rung) const;  // "cuda/softmax.cu"
   std::function<void(Card&)> by(const Rung& rung) const {
     return [kernel = kernel, version = rung.version, call = call](Card& card) {
       const ChosenVariant chosen(variants_of(kernel, "cuda"), version);
@@ -45,8 +47,5 @@ struct Ladder {
 };
 
 const std::vector<Ladder>& ladders();
-
-// Where the version stands: "cuda/softmax.cu".
-std::string file_of(std::string_view kernel, std::string_view version);
 
 }  // namespace galvan
