@@ -85,9 +85,10 @@ A study:
     }
     StudyStore store(out_);
     for (const Parameter& parameter : store.study().space.parameters())
-      check(!batched_ || (parameter.name != "device" && parameter.name != "tf32" && parameter.name != "kernel"),
-            "--batched trains all trials in one process, for all of which ", parameter.name,
-            " is one; this study varies it");
+      check(
+          !batched_ || (parameter.name != "device" && parameter.name != "tf32" && parameter.name != "kernel"),
+          "--batched trains all trials in one process, for all of which ", parameter.name,
+          " is one; this study varies it");
     const int64_t processors = galvan::threads();
     const TuneOptions options{.jobs = jobs_,
                               .batched = batched_.value_or(0),

@@ -13,8 +13,6 @@
 namespace galvan {
 namespace {
 
-constexpr const char* kSmall = "B=2,T=32,C=64,H=2,V=65";  // what is simulated
-
 // By NVIDIA's data sheets; products by tensor cores in bf16 alone.
 struct KnownCard {
   const char* name;
@@ -55,6 +53,8 @@ void add_unmeasured(const BenchGroup& group, const Sizes& sizes, DType dtype, Be
 }
 
 #ifdef GALVAN_CUDA
+
+constexpr const char* kSmall = "B=2,T=32,C=64,H=2,V=65";  // what is simulated
 
 std::string sizes_text(const unsigned (&sizes)[3]) {
   std::string text = std::to_string(sizes[0]);

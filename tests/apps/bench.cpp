@@ -212,7 +212,7 @@ TEST_CASE("bench: mistakes are named") {
 TEST_CASE("bench --against runs two builds in turn") {
   const Workplace place;
   const Finished turns = place.run({"bench", "--filter", "^log_softmax forward$", "--json", "turns.json",
-                                    "--threads", "1", "--against", GALVAN_COMMAND, "--pairs", "2"});
+                                    "--threads", "1", "--against", command_under_test(), "--pairs", "2"});
   CHECK_MESSAGE(turns.code == 0, turns.err);
   CHECK(turns.out.find("2 pairs are too few for a verdict on 1 rows: that takes 6.\n") != std::string::npos);
   CHECK(turns.out.find("0 faster, 0 slower, 1 that can't be told apart.\n") != std::string::npos);

@@ -34,6 +34,12 @@ inline int kills_wanted(int usual) {
   return wanted == nullptr ? usual : std::atoi(wanted);
 }
 
+// The command under test: GALVAN_COMMAND in the environment, such as another build's, or this build's.
+inline const char* command_under_test() {
+  const char* const given = std::getenv("GALVAN_COMMAND");
+  return given == nullptr ? GALVAN_COMMAND : given;
+}
+
 struct Finished {
   int code = 0;  // the exit code, or minus the signal that ended it
   std::string out, err;
@@ -58,7 +64,7 @@ class Child {
     if (pid_ > 0) return;
     const bool ready =
         ::chdir(in.c_str()) == 0 && redirect(out, STDOUT_FILENO) && redirect(err, STDERR_FILENO) && prepare();
-    if (ready) ::execv(GALVAN_COMMAND, argv.data());
+    if (ready) ::execv(command_under_test(), argv.data());
     ::_exit(99);
   }
   ~Child() {
