@@ -5,8 +5,8 @@
 // Next     attention_2_online.cpp
 // Costs    Tq Tk numbers for each head, twice as many backward, written by one pass and read by the next: what limits
 //          the length of a text; a product's sum waits for itself
-// Figure   8 x 6 heads of 256 rows of 64 in f32, causal: 104 ms, 3.9 % of the peak of multiply-adds; with the
-//          backward 697 ms (best of 3, on an AMD EPYC (Zen 3), 2026-11-27, one thread)
+// Figure   8 x 6 heads of 256 rows of 64 in f32, causal: 99 ms, 4 % of the peak of multiply-adds; with the
+//          backward 264 ms (medians, on an AMD EPYC (Zen 3), 2026-11-27, one thread)
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -8,9 +8,9 @@
 //          grows, l and o are scaled down. Backward, lse gives every probability again from its score
 // Helps    memory is linear in the length, and what a pass wrote and the next read is gone
 // Costs    a query's keys come one by one, all of K and V for each query; backward every score is computed again
-// Figure   8 x 6 heads of 256 rows of 64 in f32, causal: 107 ms, 3.8 % of the peak of multiply-adds, no faster than
-//          rung 1, as a head's 256 KiB of scores fit in L2; with the backward 1,436 ms, twice as long. It is memory
-//          that is gained. Training's 8.1 ms, 50 % (best of 3, on an AMD EPYC (Zen 3), 2026-11-27, one thread)
+// Figure   8 x 6 heads of 256 rows of 64 in f32, causal: 120 ms, 4 % of the peak of multiply-adds, no faster than
+//          rung 1, as a head's 256 KiB of scores fit in L2; with the backward 268 ms, as long as rung 1. It is memory
+//          that is gained. Training's 10.9 ms, 40 %, and 26.7 (medians, on an AMD EPYC (Zen 3), 2026-11-27, one thread)
 #include <algorithm>
 #include <cmath>
 #include <limits>

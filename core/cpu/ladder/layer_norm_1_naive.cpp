@@ -5,7 +5,7 @@
 // Next     layer_norm_2_row_by_row.cpp
 // Costs    every step reads the matrix from outer caches or memory again: 3 times forward, 4 backward; the gradients
 //          of weight and bias walk down columns, a line of cache for every element
-// Figure   2,048 rows of 384 in f32 take 1.8 ms, 33 % of the speed of a copy; with their backward 10.8 ms (best of 7,
+// Figure   2,048 rows of 384 in f32 take 1.6 ms, 30 % of the speed of a copy; with their backward 10.6 ms (medians,
 //          on an AMD EPYC (Zen 3), 2026-11-27, one thread)
 #include <cmath>
 #include <vector>

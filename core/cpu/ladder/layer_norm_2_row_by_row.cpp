@@ -7,9 +7,9 @@
 // Helps    a row stays in the L1 cache from the first step to the last, so memory is read once; nothing walks down
 //          columns
 // Costs    two rows of sums; and each row's sums still wait for themselves, one addition at a time
-// Figure   2,048 rows of 384 in f32 with their backward take 4.4 ms, where rung 1 takes 10.8, training's 1.1. Forward
-//          alone 2.0 ms, 30 % of the speed of a copy and no less than rung 1: 3 MB are in L3, and it is the sums that
-//          wait; training's 0.44 ms (best of 7, on an AMD EPYC (Zen 3), 2026-11-27, one thread)
+// Figure   2,048 rows of 384 in f32 with their backward take 5.3 ms, where rung 1 takes 10.6, training's 1.5. Forward
+//          alone 1.7 ms, 28 % of the speed of a copy and no less than rung 1: 3 MB are in L3, and it is the sums that
+//          wait; training's 0.34 ms (medians, on an AMD EPYC (Zen 3), 2026-11-27, one thread)
 #include <cmath>
 #include <vector>
 
