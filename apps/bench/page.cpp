@@ -37,7 +37,10 @@ std::string overview(const BenchTable& table) {
   };
   for (const Ceilings& c : table.ceilings) {
     tile("Copying, " + c.device, printed("%.4g GB/s", c.bytes_per_second / 1e9), c.source);
-    tile("Peak, " + c.device, printed("%.4g GFLOP/s", c.flops_per_second / 1e9), c.source);
+    tile("Peak, " + c.device,
+         c.flops_per_second < 1e12 ? printed("%.4g GFLOP/s", c.flops_per_second / 1e9)
+                                   : printed("%.4g TFLOP/s", c.flops_per_second / 1e12),
+         c.source);
   }
   const auto wrong =
       std::count_if(table.rows.begin(), table.rows.end(), [](const auto& row) { return !is_right(row); });
