@@ -23,13 +23,15 @@ Ceilings ceilings_of(const BenchTable& table, const std::string& device) {
   return {.device = device, .source = "not known"};
 }
 
-Floor floor_of(const BenchRow& row, const BenchTable& table) {
-  const Ceilings ceilings = ceilings_of(table, row.device);
+Floor floor_of(double bytes, double flops, const Ceilings& ceilings) {
   if (ceilings.bytes_per_second <= 0 || ceilings.flops_per_second <= 0) return {};
-  const double memory = row.bytes / ceilings.bytes_per_second,
-               compute = row.flops / ceilings.flops_per_second;
+  const double memory = bytes / ceilings.bytes_per_second, compute = flops / ceilings.flops_per_second;
   if (memory == 0 && compute == 0) return {};
   return memory >= compute ? Floor{memory, "memory"} : Floor{compute, "compute"};
+}
+
+Floor floor_of(const BenchRow& row, const BenchTable& table) {
+  return floor_of(row.bytes, row.flops, ceilings_of(table, row.device));
 }
 
 bool is_right(const BenchRow& row) { return row.error <= 1 && row.deterministic && row.failure.empty(); }

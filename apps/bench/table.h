@@ -77,6 +77,7 @@ struct Floor {
   double seconds = 0;
   const char* bound = "";
 };
+Floor floor_of(double bytes, double flops, const Ceilings& ceilings);
 Floor floor_of(const BenchRow& row, const BenchTable& table);
 
 bool is_right(const BenchRow& row);

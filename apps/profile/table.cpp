@@ -31,10 +31,8 @@ struct Sum {
     row.allocations += run.allocations;
     row.allocated_bytes += run.allocated_bytes;
     row.launches += static_cast<int64_t>(run.launches.size());
-    if (ceilings.bytes_per_second <= 0 || ceilings.flops_per_second <= 0) return;
-    const double moving = static_cast<double>(run.bytes) / ceilings.bytes_per_second;
-    const double computing = run.flops / ceilings.flops_per_second;
-    (moving >= computing ? memory : compute) += std::max(moving, computing);
+    const Floor floor = floor_of(static_cast<double>(run.bytes), run.flops, ceilings);
+    (std::string_view(floor.bound) == "compute" ? compute : memory) += floor.seconds;
   }
 
   ProfileRow done() {

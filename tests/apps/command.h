@@ -28,12 +28,6 @@
 
 namespace galvan {
 
-// How often a test kills what it watches: GALVAN_TEST_KILLS in the environment, or as usual.
-inline int kills_wanted(int usual) {
-  const char* const wanted = std::getenv("GALVAN_TEST_KILLS");
-  return wanted == nullptr ? usual : std::atoi(wanted);
-}
-
 // The command under test: GALVAN_COMMAND in the environment, such as another build's, or this build's.
 inline const char* command_under_test() {
   const char* const given = std::getenv("GALVAN_COMMAND");

@@ -40,7 +40,7 @@ TEST_CASE("killed again and again and resumed, a run ends in the same bits") {
     CHECK(child.wait().code == -SIGKILL);
   };
   // At random moments, from the start of the process on.
-  const int kills = kills_wanted(20);
+  const int kills = 20;
   double to_three_steps = 0;
   go_on_until([&](const Child& child) {
     to_three_steps = child.processor_time();

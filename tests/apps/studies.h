@@ -49,7 +49,7 @@ inline void kill_and_resume(const std::vector<std::string>& how) {
   const auto whole = trials(place, "whole");
 
   std::vector<StudyTrial> before;
-  const int kills = kills_wanted(6);
+  const int kills = 6;
   for (int kill = 0; kill < kills; ++kill) {
     std::vector<std::string> arguments = {"tune", "--out", "study"};
     arguments.insert(arguments.end(), how.begin(), how.end());

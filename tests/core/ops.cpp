@@ -122,7 +122,7 @@ TEST_CASE("ops give the same bits for any number of threads") {
   };
   for (const OpRow& row : op_table()) {
     CAPTURE(row.name);
-    const OpCase bench = row.bench({.B = 4, .T = 128, .C = 192});  // enough for three
+    const OpCase bench = row.bench({.B = 4, .T = 128, .C = 192});  // tasks for three threads in every op
     const Sample s{.name = row.name,
                    .inputs = make_inputs(bench, DType::f32),
                    .attributes = bench.attributes,
