@@ -177,7 +177,8 @@ StudyStore::StudyStore(const fs::path& folder, bool reading)
   id.next();
   session_ = id.integer(0);
   struct flock lock = byte_lock(session_, F_WRLCK);
-  check(::fcntl(lock_, F_OFD_SETLK, &lock) == 0, "cannot lock ", path.string(), ": ", std::strerror(errno));
+  const bool locked = ::fcntl(lock_, F_OFD_SETLK, &lock) == 0;
+  check(locked, "cannot lock ", path.string(), ": ", std::strerror(errno));
   change.commit();
 }
 

@@ -116,8 +116,10 @@ A study:
   // Every trial would fail for want of it.
   static void check_data(const Study& study) {
     for (const auto& [option, value] : study.fixed)
-      if (const auto* path = std::get_if<std::string>(&value); path != nullptr && option == "data")
-        check(::access(path->c_str(), R_OK) == 0, "cannot read ", *path, ": ", std::strerror(errno));
+      if (const auto* path = std::get_if<std::string>(&value); path != nullptr && option == "data") {
+        const bool readable = ::access(path->c_str(), R_OK) == 0;
+        check(readable, "cannot read ", *path, ": ", std::strerror(errno));
+      }
   }
 
   int show(const Settings& settings) {
