@@ -262,8 +262,9 @@ TEST_CASE("mistakes on the command line") {
   CHECK(place.run({"tune", "show", "none"}).err == "galvan: none holds no study\n");
   CHECK(place.run({"tune", "none.toml", "--out", "x"}).err ==
         "galvan: cannot read none.toml: No such file or directory\n");
-  write_file_atomically(place.path / "textless.toml",
-                        "[fixed]\ndata = \"none.txt\"\n[vary]\nlr = { choice = [1e-3] }\n");
+  write_file_atomically(
+      place.path / "textless.toml",
+      "sampler = \"grid\"\n[fixed]\ndata = \"none.txt\"\n[vary]\nlr = { choice = [1e-3] }\n");
   CHECK(place.run({"tune", "textless.toml", "--out", "x"}).err ==
         "galvan: cannot read none.txt: No such file or directory\n");
   const Finished bad = tune(place, study("metric = \"loss\"", kFour));
