@@ -113,7 +113,9 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
     settings.add("html", &html_, "draw a page into this file");
     settings.add("write-ladders", &ladders_,
                  "make the tables of ladders in this Markdown file anew (<!-- ladder:matmul -->)");
-    settings.add("against", &against_, "another build's galvan, timed in turn with this one, row by row");
+    settings.add("against", &against_,
+                 "another build's galvan, timed in turn with this one, row by row; on the CPU, or with "
+                 "--device cuda on a card");
     settings.add("pairs", &pairs_,
                  "pairs of processes with --against; default 24 more than twice what a verdict takes",
                  {.least = 1, .most = 10000});
@@ -140,14 +142,17 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
     if (against_.empty())
       refuse(settings, {"pairs", "alarm-rate"}, "one build");
     else
-      refuse(settings, {"device", "card", "kernel", "baseline", "samples", "html", "write-ladders"},
-             "--against");
+      refuse(settings, {"card", "kernel", "baseline", "samples", "html", "write-ladders"}, "--against");
+    if (!against_.empty() && device_ == "cuda") {
+      const std::string reason = why_no_times();
+      check(reason.empty(), "bench: --against takes times, and a card has none here: ", reason);
+    }
     choose_variants(kernels_, device_ == "all" ? "" : device_);
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
     options_.dtype = parse_dtype(dtype_);
     options_.samples = static_cast<int>(samples_);
     if (worker) {
-      serve_turns(options_);
+      serve_turns(options_, device_ == "cuda" ? kCuda : kCpu);
       return 0;
     }
     return against_.empty() ? measure() : take_turns();
@@ -162,6 +167,7 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
   int measure() {
     const bool quiet = json_ == "-";
     BenchTable table{.machine = {{"galvan", GALVAN_VERSION},
+                                 {"commit", commit()},
                                  {"compiler", compiler_name()},
                                  {"build", GALVAN_BUILD},
                                  {"processor", processor_name()},
@@ -169,6 +175,10 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
                                  {"threads", std::to_string(threads())}},
                      .date = today(),
                      .dtype = dtype_};
+    if (device_ != "cpu" && why_no_times().empty()) {
+      table.machine.emplace_back("card", device_description(kCuda));
+      table.machine.emplace_back("CUDA", cuda_versions());
+    }
     const OnRow on_row = [&, begun = std::string()](const BenchTable& so_far, const BenchRow& row) mutable {
       if (quiet) return;
       const std::string untimed = row.device == "cpu" ? "" : why_no_times();
@@ -225,12 +235,13 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
   }
 
   int take_turns() {
-    std::vector<std::string> arguments = {"bench", "worker",    "--dtype",
-                                          dtype_,  "--threads", std::to_string(threads())};
+    const std::string device = device_ == "cuda" ? "cuda" : "cpu";
+    std::vector<std::string> arguments = {"bench",   "worker", "--device",  device,
+                                          "--dtype", dtype_,   "--threads", std::to_string(threads())};
     if (!options_.filter.empty()) arguments.insert(arguments.end(), {"--filter", options_.filter});
     if (!options_.shape.empty()) arguments.insert(arguments.end(), {"--shape", options_.shape});
     parse_sizes(options_.shape);  // what is wrong with them is better said here
-    bench_groups(options_, "cpu");
+    bench_groups(options_, device);
     const Turns turns =
         galvan::take_turns({.old_program = against_,
                             .new_program = "/proc/self/exe",

@@ -34,14 +34,19 @@ std::string device_description(Device device) {
                 card.simulated ? ", simulated on the processor" : "");
 }
 
+std::string cuda_versions() {
+  const cuda_backend::Card card = cuda_backend::card(kCuda);
+  const auto version = [](int v) { return concat(v / 1000, ".", v % 1000 / 10); };
+  return concat("driver for ", version(card.driver), ", runtime ", version(card.runtime));
+}
+
 std::vector<std::pair<std::string, std::string>> describe_cuda() {
   if (const std::string reason = cuda_backend::unavailable(); !reason.empty())
     return {{"devices", "cpu"}, {"CUDA", "no card can be used: " + reason}};
   const cuda_backend::Card card = cuda_backend::card(kCuda);
-  const auto version = [](int v) { return concat(v / 1000, ".", v % 1000 / 10); };
   std::vector<std::pair<std::string, std::string>> lines = {
       {"devices", "cpu, cuda"},
-      {"CUDA", concat("driver for ", version(card.driver), ", runtime ", version(card.runtime))},
+      {"CUDA", cuda_versions()},
       {"card", device_description(kCuda)},
       {"its memory", concat(byte_size(static_cast<double>(card.memory)), ", ", card.multiprocessors,
                             " multiprocessors, ", card.shared_memory / 1024, " KiB shared a block")}};
@@ -89,8 +94,10 @@ std::string device_description(Device) {
   return concat(threads(), threads() == 1 ? " thread, " : " threads, ", isa_name(isa()));
 }
 
+std::string cuda_versions() { return "not in this build"; }
+
 std::vector<std::pair<std::string, std::string>> describe_cuda() {
-  return {{"devices", "cpu"}, {"CUDA", "not in this build"}};
+  return {{"devices", "cpu"}, {"CUDA", cuda_versions()}};
 }
 
 int64_t device_memory(Device) { return physical_memory(); }

@@ -21,6 +21,9 @@ Device choose_device(const std::string& name);
 // "2 threads, avx2", or "NVIDIA H100 80GB HBM3, compute capability 9.0".
 std::string device_description(Device device);
 
+// "driver for 13.0, runtime 13.0", or "not in this build".
+std::string cuda_versions();
+
 // What there is of CUDA here, a line each: its name, and what is to be said. The ceilings are measured.
 std::vector<std::pair<std::string, std::string>> describe_cuda();
 

@@ -79,7 +79,7 @@ shows which part of it a training step gets.)";
 
   void show_machine() const {
     if (threads_ > 0) set_threads(static_cast<int>(threads_));
-    line("galvan", GALVAN_VERSION);
+    line("galvan", concat(GALVAN_VERSION, ", commit ", commit()));
     line("compiler", compiler_name());
     line("build", GALVAN_BUILD);
     line("processor", processor_name());

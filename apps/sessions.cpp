@@ -46,6 +46,7 @@ Session this_session(int64_t step, const std::string& command) {
                     {"folder", std::filesystem::current_path(ignored).string()},
                     {"started", now()},
                     {"galvan", GALVAN_VERSION},
+                    {"commit", commit()},
                     {"build", GALVAN_BUILD},
                     {"compiler", compiler_name()},
                     {"system", system_name()},

@@ -1,7 +1,5 @@
 #include "models/batch_reader.h"
 
-#include <type_traits>
-
 #include "core/kernels.h"
 
 namespace galvan {
@@ -21,9 +19,8 @@ BatchReader::BatchReader(const TokenArray& tokens, const BatchWindows& windows, 
 void BatchReader::read(const int64_t* step, int64_t micro_step) {
   if (text_.defined()) {
     const auto* const text = text_.data<int32_t>();  // of which a profile is to see no more than the batch
-    dispatch<"index">(text_, [&]<class T>(auto on) {
-      if constexpr (std::is_same_v<T, int32_t>)
-        read_batch(on, windows_, step, micro_step, text, inputs_.data<T>(), targets_.data<T>());
+    dispatch<"index">(text_, [&]<class>(auto on) {
+      read_batch(on, windows_, step, micro_step, text, inputs_.data<int32_t>(), targets_.data<int32_t>());
     });
     return;
   }

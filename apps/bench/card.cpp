@@ -86,13 +86,18 @@ std::vector<BenchLaunch> launches_of(const Subject& subject) {
   return all;
 }
 
-void time_on_card(Subject& subject, int samples) {
+cuda_backend::CardTimes times_of(const Subject& subject, int samples) {
   const InUse guard(subject.technique);
   const TrustedIndices trusted;
-  cuda_backend::CardTimes times = cuda_backend::time_on_card(
+  return cuda_backend::time_on_card(
       kCuda, [&] { subject.call(); }, samples);
+}
+
+void add_times(Subject& subject, int samples) {
+  cuda_backend::CardTimes times = times_of(subject, samples);
   subject.row.times = std::move(times.warm);
   subject.row.cold_times = std::move(times.cold);
+  subject.row.clock = times.clock;
 }
 
 // A call that has to wait for the card cannot be recorded; the row then says so.
@@ -135,6 +140,11 @@ std::string why_no_times() {
   return cuda_backend::card(kCuda).simulated ? "the card is simulated" : "";
 }
 
+double fastest_on_card(const Subject& subject, int calls) {
+  const std::vector<double> times = times_of(subject, calls).warm;
+  return *std::min_element(times.begin(), times.end());
+}
+
 void measure_card(const BenchOptions& options, const std::string& card, BenchTable& table,
                   const OnRow& on_row) {
   const std::vector<BenchGroup> groups = bench_groups(options, "cuda");
@@ -154,7 +164,7 @@ void measure_card(const BenchOptions& options, const std::string& card, BenchTab
     for (Subject& subject : make_ready(group, sizes, options.dtype, kCuda)) {
       attempt(subject, [&] { subject.row.launches = launches_of(subject); });
       if (timed)
-        attempt(subject, [&] { time_on_card(subject, options.samples); });
+        attempt(subject, [&] { add_times(subject, options.samples); });
       else
         add_formulas(group, large, options.dtype, subject.row);
       table.rows.push_back(std::move(subject.row));
@@ -166,6 +176,8 @@ void measure_card(const BenchOptions& options, const std::string& card, BenchTab
 #else
 
 std::string why_no_times() { return "this build has no CUDA"; }
+
+double fastest_on_card(const Subject&, int) { fail("bench: ", why_no_times()); }
 
 void measure_card(const BenchOptions& options, const std::string& card, BenchTable& table,
                   const OnRow& on_row) {

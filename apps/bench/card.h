@@ -16,6 +16,9 @@ Ceilings data_sheet(const std::string& card, DType dtype);
 void measure_card(const BenchOptions& options, const std::string& card, BenchTable& table,
                   const OnRow& on_row);
 
+// Seconds of a call on a card, the fastest of so many.
+double fastest_on_card(const Subject& subject, int calls);
+
 // Why rows of a card have no times here: "the card is simulated", "this build has no CUDA", ...; "": they have.
 std::string why_no_times();
 

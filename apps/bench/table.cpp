@@ -120,6 +120,7 @@ ordered_json to_json(const BenchRow& row) {
   if (!row.failure.empty()) json["failure"] = row.failure;
   json["seconds"] = row.times;
   if (!row.cold_times.empty()) json["seconds, cold"] = row.cold_times;
+  if (row.clock > 0) json["clock"] = row.clock;
   for (const BenchLaunch& launch : row.launches) json["launches"].push_back(to_json(launch));
   return json;
 }
@@ -140,6 +141,7 @@ BenchRow parse_row(const ordered_json& json) {
                .times = json.at("seconds"),
                .large_shape = json.value("large shape", "")};
   if (json.contains("seconds, cold")) row.cold_times = json.at("seconds, cold").get<std::vector<double>>();
+  row.clock = json.value("clock", 0.0);
   if (json.contains("launches"))
     for (const ordered_json& launch : json.at("launches")) row.launches.push_back(parse_launch(launch));
   return row;

@@ -44,6 +44,7 @@ struct BenchRow {
   // nothing.
   std::vector<double> times = {};
   std::vector<double> cold_times = {};  // of a card whose cache has been emptied before
+  double clock = 0;                     // of a card, in cycles a second, right after the times; 0: not known
   std::string large_shape = {};         // what bytes and FLOPs are of, where it is not `shape`
   std::vector<BenchLaunch> launches = {};
 };

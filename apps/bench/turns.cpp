@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "apps/bench/card.h"
 #include "apps/child_process.h"
 #include "core/check.h"
 
@@ -29,7 +30,7 @@ constexpr double kLook = 4e-4, kLong = 5e-3;
 // Longer than a thread stays awake that has nothing to do (core/parallel.cpp): the other process's threads are asleep.
 constexpr auto kQuiet = std::chrono::milliseconds(3);
 
-double fastest(const Subject& subject, int64_t calls) {
+double fastest_on_cpu(const Subject& subject, int64_t calls) {
   std::this_thread::sleep_for(kQuiet);
   const bool is_long = time_of(subject, 1) > kLong;  // which wakes the threads and fills the caches
   double best = time_of(subject, calls);
@@ -45,11 +46,12 @@ std::string in_one_line(std::string text) {
 
 }  // namespace
 
-void serve_turns(const BenchOptions& options) {
+void serve_turns(const BenchOptions& options, Device device) {
   struct Place {
     size_t group, technique;
   };
-  const std::vector<BenchGroup> groups = bench_groups(options, "cpu");
+  const std::string where = device.is_cpu() ? "cpu" : "cuda";
+  const std::vector<BenchGroup> groups = bench_groups(options, where);
   const Sizes sizes = parse_sizes(options.shape);
   std::vector<Place> places;
   for (size_t g = 0; g < groups.size(); ++g)
@@ -57,7 +59,7 @@ void serve_turns(const BenchOptions& options) {
   const auto ready = [&](size_t i, bool checked) {
     BenchGroup one = groups[places[i].group];
     one.techniques = {one.techniques[places[i].technique]};
-    return std::move((checked ? make_ready : make_ready_again)(one, sizes, options.dtype, kCpu)[0]);
+    return std::move((checked ? make_ready : make_ready_again)(one, sizes, options.dtype, device)[0]);
   };
   const auto answer = [](const std::string& line) {
     check(::dprintf(STDIN_FILENO, "%s\n", line.c_str()) > 0, "bench: nobody takes the answers");
@@ -75,6 +77,7 @@ void serve_turns(const BenchOptions& options) {
                        .technique = technique.name,
                        .role = technique.role,
                        .pass = name(group.pass),
+                       .device = where,
                        .shape = shape_text(group.kernel.bench(sizes))}));
       }
       continue;
@@ -84,7 +87,7 @@ void serve_turns(const BenchOptions& options) {
       subject.reset();
       subject = ready(i, line.starts_with("check"));
       const BenchRow& row = subject->row;
-      if (row.failure.empty()) calls = calls_in(*subject, kLook);
+      if (row.failure.empty() && device.is_cpu()) calls = calls_in(*subject, kLook);
       answer(is_right(row)          ? "right"
              : !row.failure.empty() ? in_one_line(row.failure)
              : row.error > 1        ? "its error is " + std::to_string(row.error) + " of what rounding allows"
@@ -92,7 +95,8 @@ void serve_turns(const BenchOptions& options) {
     } else {
       check(subject.has_value(), "bench: ", line, " before it is ready");
       char text[32];
-      std::snprintf(text, sizeof text, "%.9g", fastest(*subject, calls));
+      std::snprintf(text, sizeof text, "%.9g",
+                    device.is_cpu() ? fastest_on_cpu(*subject, calls) : fastest_on_card(*subject, kLooks));
       answer(text);
     }
   }

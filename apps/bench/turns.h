@@ -22,7 +22,7 @@
 namespace galvan {
 
 // What a worker does until its standard input ends.
-void serve_turns(const BenchOptions& options);
+void serve_turns(const BenchOptions& options, Device device);
 
 struct TurnsOptions {
   std::string old_program, new_program;

@@ -4,6 +4,7 @@
 #include "core/cuda_backend.h"
 #include "core/tensor.h"
 #include "cuda/runtime/check.h"
+#include "cuda/runtime/cycles.h"
 #include "cuda/runtime/stream.h"
 #ifdef GALVAN_CUDA_SIM
 #include "cuda/sim/counts.h"
@@ -60,6 +61,7 @@ namespace {
 
 constexpr double kShort = 1e-5;  // seconds; what takes less is as long as what the events around it take
 constexpr int64_t kTogether = 20;
+constexpr int64_t kCycles = 2'000'000;  // about a millisecond, beside which a launch is short
 
 }  // namespace
 
@@ -99,6 +101,12 @@ CardTimes time_on_card(Device device, const std::function<void()>& body, int sam
     // What emptying the cache takes is measured by itself, and taken off.
     const double both = seconds_of(cold), alone = seconds_of(flush);
     times.cold.push_back(std::max(both - alone, 0.0) / static_cast<double>(calls));
+  }
+  if (!card(device).simulated) {
+    begin.record(stream(device));
+    wait_cycles(stream(device), kCycles);
+    end.record(stream(device));
+    times.clock = kCycles / (1e-3 * static_cast<double>(end.since(begin)));
   }
   return times;
 }

@@ -33,6 +33,12 @@ inline constexpr int warpSize = 32;
 
 using galvan::sim::Place;
 
+// A multiprocessor's cycles; here they count the calls.
+inline long long clock64() {
+  static thread_local long long cycles = 0;
+  return cycles += 100;
+}
+
 // --- the barriers of a block ---
 inline void __syncthreads(const Place& where = Place::current()) {
   galvan::sim::Block::current()->barrier(galvan::sim::Barrier::plain, 0, where);
