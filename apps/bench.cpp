@@ -112,7 +112,8 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
     settings.add("json", &json_, "keep the times in this file; - is standard output, and nothing else then");
     settings.add("html", &html_, "draw a page into this file");
     settings.add("write-ladders", &ladders_,
-                 "make the tables of ladders in this Markdown file anew (<!-- ladder:matmul -->)");
+                 "make the tables of ladders in this Markdown file anew: <!-- ladder:matmul --> the CPU's, "
+                 "<!-- times:matmul --> a card's");
     settings.add("against", &against_,
                  "another build's galvan, timed in turn with this one, row by row; on the CPU, or with "
                  "--device cuda on a card");
@@ -129,11 +130,11 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
     const bool worker = arguments_ == std::vector<std::string>{"worker"};  // of another bench's --against
     if (!arguments_.empty() && !worker) {
       refuse(settings,
-             {"filter", "shape", "dtype", "device", "card", "kernel", "samples", "threads", "json",
-              "write-ladders", "against", "pairs"},
+             {"filter", "shape", "dtype", "device", "card", "kernel", "samples", "threads", "json", "against",
+              "pairs"},
              "files");
       if (arguments_[0] != "page") {
-        refuse(settings, {"baseline", "html"}, "compare");
+        refuse(settings, {"baseline", "html", "write-ladders"}, "compare");
         return compare();
       }
       refuse(settings, {"alarm-rate"}, "page");
@@ -193,24 +194,28 @@ machine was in one state both times. The exit code is 3 when a row is slower, 4 
       std::cout << to_json(table);
     }
     if (!quiet && !json_.empty()) write_file_atomically(json_, to_json(table));
-    if (!html_.empty())
-      write_file_atomically(html_, bench_page({{.name = table.date, .table = table}}, baseline_));
-    if (!ladders_.empty())
-      write_file_atomically(ladders_, with_ladders(read_text_file(ladders_), ladders_, table));
+    write_pages({{.name = table.date, .table = table}});
     return std::all_of(table.rows.begin(), table.rows.end(), is_right) ? 0 : 4;
   }
 
   static BenchTable read(const std::string& path) { return parse_bench_table(read_text_file(path), path); }
 
   int draw() const {
-    if (arguments_.size() < 2 || html_.empty())
-      throw UsageError("bench page needs FILES.json and --html FILE");
+    if (arguments_.size() < 2 || (html_.empty() && ladders_.empty()))
+      throw UsageError("bench page needs FILES.json and --html FILE or --write-ladders FILE");
     std::vector<BenchFile> files;
     for (size_t i = 1; i < arguments_.size(); ++i)
       files.push_back(
           {.name = std::filesystem::path(arguments_[i]).stem().string(), .table = read(arguments_[i])});
-    write_file_atomically(html_, bench_page(files, baseline_));
+    write_pages(files);
     return 0;
+  }
+
+  // What --html and --write-ladders ask for; ladders are the last file's.
+  void write_pages(const std::vector<BenchFile>& files) const {
+    if (!html_.empty()) write_file_atomically(html_, bench_page(files, baseline_));
+    if (!ladders_.empty())
+      write_file_atomically(ladders_, with_ladders(read_text_file(ladders_), ladders_, files.back().table));
   }
 
   int compare() const {

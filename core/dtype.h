@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <iosfwd>
+#include <type_traits>
 
 namespace galvan {
 
@@ -14,6 +15,12 @@ struct bfloat16 {
   bfloat16() = default;
   // Rounds to nearest, ties to even; NaN stays NaN.
   constexpr explicit bfloat16(float value) {
+#ifdef __CUDA_ARCH__
+    if (!std::is_constant_evaluated()) {
+      asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+      return;
+    }
+#endif
     const uint32_t u = std::bit_cast<uint32_t>(value);
     const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     const bool is_nan = (u & 0x7fffffffu) > 0x7f800000u;

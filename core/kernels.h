@@ -5,6 +5,8 @@
 // R rows and C columns; an element type T is accumulated in Acc<T>.
 #pragma once
 
+#include <algorithm>
+
 #include "core/batch_windows.h"
 #include "core/dispatch.h"
 #include "core/gemm_layout.h"
@@ -15,7 +17,9 @@
 namespace galvan {
 
 // Into how many blocks a sum over rows is cut: each is summed by itself, then block after block.
-inline int64_t row_blocks(int64_t rows) { return rows < 1024 ? (rows + 15) / 16 : 64; }
+inline int64_t row_blocks(int64_t rows) {
+  return rows < 1024 ? (rows + 15) / 16 : rows < 4096 ? 64 : std::min<int64_t>(rows / 64, 256);
+}
 
 struct CrossEntropyRows {
   const int32_t* targets;  // [R]

@@ -17,14 +17,15 @@ dim3 column_grid(int64_t rows, int64_t columns) {
   return {blocks_for(columns, 32 * kPack<T>), static_cast<unsigned>(row_blocks(rows))};
 }
 
-// The rows of the calling block that this warp sums are first, first + kColumnWarps, ... below end.
+// The rows of the calling block that this warp sums are first, first + kColumnWarps, ... below end; or so many at a time,
+// from first and every kColumnWarps times as many further on.
 struct RowRange {
   int64_t first, end;
 };
-__device__ inline RowRange rows_of_warp(int64_t rows) {
+__device__ inline RowRange rows_of_warp(int64_t rows, int at_a_time = 1) {
   const int64_t block_rows = (rows + gridDim.y - 1) / gridDim.y, begin = blockIdx.y * block_rows;
   const int64_t end = begin + block_rows;
-  return {begin + threadIdx.x / 32, end < rows ? end : rows};
+  return {begin + threadIdx.x / 32 * at_a_time, end < rows ? end : rows};
 }
 
 // The first column of this thread's pack.
@@ -59,24 +60,33 @@ __device__ inline A sum_of_blocks(const A* first, int64_t blocks, int64_t column
   return sum;
 }
 
+// A warp's lanes have neighbouring columns, and each of kStrands warps a part of the blocks.
+inline constexpr int kStrands = 16;
 template <class T>
 __device__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2) {
-  const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (c >= columns) return;
+  GALVAN_SHARED(Acc<T>[kStrands][32], of_strand);
+  const int64_t c = int64_t{blockIdx.x} * 32 + threadIdx.x % 32;
+  const int64_t strand = threadIdx.x / 32, part = (blocks + kStrands - 1) / kStrands, first = strand * part;
+  const int64_t count = first + part < blocks ? part : blocks - first;
   if (blockIdx.y == 1) {
     partial += blocks * columns;
     y = y2;
   }
-  y[c] = T(sum_of_blocks(partial + c, blocks, columns));
+  if (c < columns)
+    of_strand[strand][threadIdx.x % 32] = sum_of_blocks(partial + first * columns + c, count, columns);
+  __syncthreads();  // every strand's sum is written before it is read
+  if (strand > 0 || c >= columns) return;
+  Acc<T> sum = 0;
+  for (int i = 0; i < kStrands; ++i) sum += of_strand[i][threadIdx.x % 32];
+  y[c] = T(sum);
 }
 
 // y [C] = the sum over the blocks of partial [row_blocks(R), C]; 0 where there are no rows. Likewise y2, unless it is
 // null, of the partial sums that follow.
 template <class T>
 void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y, T* y2 = nullptr) {
-  constexpr int kThreads = 128;
-  const dim3 grid(blocks_for(columns, kThreads), y2 ? 2 : 1);
-  launch_body<sum_row_blocks<T>, Body{.replicas = kReplicated<T>}>(grid, kThreads, 0, on.stream, partial,
+  const dim3 grid(blocks_for(columns, 32), y2 ? 2 : 1);
+  launch_body<sum_row_blocks<T>, Body{.replicas = kReplicated<T>}>(grid, kStrands * 32, 0, on.stream, partial,
                                                                    row_blocks(rows), columns, y, y2);
 }
 

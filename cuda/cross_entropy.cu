@@ -9,7 +9,7 @@
 //          more with smoothing forward or at once, a row's later readings from L2. The total: R (sizeof(A) +
 //          4); the weight: 4 R
 // Compute  about 4 R V FLOPs: bandwidth-bound, judge it in GB/s
-// Launch   one row a block, of one warp for few classes, of sixteen for many; the total: one block
+// Launch   one row a warp and four a block for few classes, a block of sixteen warps for many; the total: one block
 #include <cmath>
 
 #include "core/kernels.h"
@@ -23,21 +23,28 @@ namespace {
 
 constexpr int kTotalThreads = 1024;
 
-constexpr unsigned kMostRowThreads = 512;
-unsigned threads_per_row(int64_t classes) { return classes <= 1024 ? 32 : kMostRowThreads; }
+// Rows of few classes have a warp each, of which a block has several along y; others a block of their own.
+constexpr int64_t kFewClasses = 1024;
+constexpr unsigned kRowThreads = 512, kRowsOfBlock = 4;
 
-template <class T>
-__device__ inline int64_t first_class() {
-  return int64_t{threadIdx.x} * kPack<T>;
+__device__ inline int64_t row_of_thread() { return int64_t{blockIdx.x} * blockDim.y + threadIdx.y; }
+__device__ inline bool has_warp() { return blockDim.y > 1; }
+
+template <class A>
+__device__ inline A row_sum(A value) {
+  return has_warp() ? warp_sum(value) : block_sum(value);
 }
-template <class T>
-__device__ inline int64_t class_step() {
-  return int64_t{blockDim.x} * kPack<T>;
+template <class A>
+__device__ inline A row_max(A value) {
+  return has_warp() ? warp_max(value) : block_max(value);
 }
 
-template <bool kWhole>
-__device__ inline bool in_row(int64_t v, const CrossEntropyRows& p) {
-  return kWhole || v < p.classes;
+// Calls visit(v, pack) for what this thread has of a row: packs of kN logits from class v on. Single ones where packs are
+// not whole: neighbouring threads have neighbours then.
+template <int kN, class T, class F>
+__device__ inline void for_classes(const CrossEntropyRows& p, const T* x, const F& visit) {
+  for (int64_t v = int64_t{threadIdx.x} * kN; v < p.classes; v += int64_t{blockDim.x} * kN)
+    visit(v, pack_at<kN>(x + v));
 }
 
 template <class T>
@@ -45,116 +52,115 @@ struct RowLoss {
   Acc<T> max, log_sum, loss;
 };
 
-// Every thread of the block gets it.
-template <class T, bool kWhole>
+// Every thread of the row gets it.
+template <class T, int kN>
 __device__ inline RowLoss<T> loss_of_row(const CrossEntropyRows& p, const T* x, int32_t target) {
   using A = Acc<T>;
   A largest = -INFINITY, sum = 0;
-  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
-    const auto pack = load_pack<kWhole>(x, v, p.classes);
+  for_classes<kN>(p, x, [&](int64_t, const Pack<T, kN>& pack) {
     A next = largest;
 #pragma unroll
-    for (int i = 0; i < kPack<T>; ++i)
-      if (in_row<kWhole>(v + i, p)) next = A(pack.at[i]) > next ? A(pack.at[i]) : next;
+    for (int i = 0; i < kN; ++i) next = A(pack.at[i]) > next ? A(pack.at[i]) : next;
     const A shift = next == -INFINITY ? A(0) : next;  // -inf - -inf would be NaN
     sum *= math::exp(largest - shift);
 #pragma unroll
-    for (int i = 0; i < kPack<T>; ++i)
-      if (in_row<kWhole>(v + i, p)) sum += math::exp(A(pack.at[i]) - shift);
+    for (int i = 0; i < kN; ++i) sum += math::exp(A(pack.at[i]) - shift);
     largest = next;
-  }
-  const A m = block_max(largest);
-  sum = block_sum(largest == -INFINITY ? sum : sum * math::exp(largest - m));
+  });
+  const A m = row_max(largest);
+  sum = row_sum(largest == -INFINITY ? sum : sum * math::exp(largest - m));
   const A log_sum = std::log(sum);
 
   const A smoothing = A(p.label_smoothing);
   A loss = log_sum - (A(1) - smoothing) * (A(x[target]) - m);
   if (smoothing != 0) {
     A level = 0;
-    for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
-      const auto pack = load_pack<kWhole>(x, v, p.classes);
+    for_classes<kN>(p, x, [&](int64_t, const Pack<T, kN>& pack) {
 #pragma unroll
-      for (int i = 0; i < kPack<T>; ++i)
-        if (in_row<kWhole>(v + i, p)) level += A(pack.at[i]) - m;
-    }
-    loss -= smoothing * (block_sum(level) / A(p.classes));
+      for (int i = 0; i < kN; ++i) level += A(pack.at[i]) - m;
+    });
+    loss -= smoothing * (row_sum(level) / A(p.classes));
   }
   return {m, log_sum, loss};
 }
 
 // dx may be x: a thread writes what it alone has read.
-template <class T, bool kWhole>
+template <class T, int kN>
 __device__ inline void write_gradient(const CrossEntropyRows& p, const T* x, int32_t target, Acc<T> m,
                                       Acc<T> log_sum, Acc<T> scale, T* dx) {
   using A = Acc<T>;
   const A smoothing = A(p.label_smoothing), level = smoothing / A(p.classes);
-  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
-    const auto pack = load_pack<kWhole>(x, v, p.classes);
-    Pack<T> out;
+  for_classes<kN>(p, x, [&](int64_t v, const Pack<T, kN>& pack) {
+    Pack<T, kN> out;
 #pragma unroll
-    for (int i = 0; i < kPack<T>; ++i) {
+    for (int i = 0; i < kN; ++i) {
       A d = math::exp((A(pack.at[i]) - m) - log_sum) - level;
       if (v + i == target) d -= A(1) - smoothing;
       out.at[i] = T(d * scale);
     }
-    store_pack<kWhole>(dx, v, p.classes, out);
-  }
+    pack_at<kN>(dx + v) = out;
+  });
 }
 
-template <class T, bool kWhole>
+template <class T>
 __device__ inline void write_zeros(const CrossEntropyRows& p, T* dx) {
-  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>())
-    store_pack<kWhole>(dx, v, p.classes, Pack<T>{});
+  for (int64_t v = threadIdx.x; v < p.classes; v += blockDim.x) dx[v] = T(0);
 }
 
-template <class T, bool kWhole>
+template <class T, int kN>
 __global__ void cross_entropy_forward_block_per_row(CrossEntropyRows p, const T* logits, Acc<T>* losses,
                                                     Acc<T>* log_sums) {
-  const int64_t row = blockIdx.x;
+  const int64_t row = row_of_thread();
+  if (row >= p.rows) return;
   const int32_t target = p.targets[row];
   RowLoss<T> of_row{};
-  if (target != p.ignore_index) of_row = loss_of_row<T, kWhole>(p, logits + row * p.classes, target);
+  if (target != p.ignore_index) of_row = loss_of_row<T, kN>(p, logits + row * p.classes, target);
   if (threadIdx.x > 0) return;
   losses[row] = of_row.loss;
   log_sums[row] = of_row.log_sum;
 }
 
-template <class T, bool kWhole>
+template <class T, int kN>
 __global__ void cross_entropy_backward_block_per_row(CrossEntropyRows p, const T* logits,
                                                      const Acc<T>* log_sums, const Acc<T>* dy, T* dlogits) {
   using A = Acc<T>;
-  const int64_t row = blockIdx.x;
+  const int64_t row = row_of_thread();
+  if (row >= p.rows) return;
   const int32_t target = p.targets[row];
   T* const dx = dlogits + row * p.classes;
-  if (target == p.ignore_index) return write_zeros<T, kWhole>(p, dx);
+  if (target == p.ignore_index) return write_zeros(p, dx);
   const T* x = logits + row * p.classes;
 
   A m = -INFINITY;
-  for (int64_t v = first_class<T>(); v < p.classes; v += class_step<T>()) {
-    const auto pack = load_pack<kWhole>(x, v, p.classes);
+  for_classes<kN>(p, x, [&](int64_t, const Pack<T, kN>& pack) {
 #pragma unroll
-    for (int i = 0; i < kPack<T>; ++i)
-      if (in_row<kWhole>(v + i, p)) m = A(pack.at[i]) > m ? A(pack.at[i]) : m;
-  }
-  write_gradient<T, kWhole>(p, x, target, block_max(m), log_sums[row], dy[row], dx);
+    for (int i = 0; i < kN; ++i) m = A(pack.at[i]) > m ? A(pack.at[i]) : m;
+  });
+  write_gradient<T, kN>(p, x, target, row_max(m), log_sums[row], dy[row], dx);
 }
 
-template <class T, bool kWhole>
+template <class T, int kN>
 __device__ void cross_entropy_both_block_per_row(CrossEntropyRows p, const T* logits, const Acc<T>* weight,
                                                  Acc<T>* losses, T* dlogits) {
-  const int64_t row = blockIdx.x;
+  const int64_t row = row_of_thread();
+  if (row >= p.rows) return;
   const int32_t target = p.targets[row];
   T* const dx = dlogits + row * p.classes;
   if (target == p.ignore_index) {
     if (threadIdx.x == 0) losses[row] = 0;
-    return write_zeros<T, kWhole>(p, dx);
+    return write_zeros(p, dx);
   }
   const T* x = logits + row * p.classes;
-  const RowLoss<T> of_row = loss_of_row<T, kWhole>(p, x, target);
+  const RowLoss<T> of_row = loss_of_row<T, kN>(p, x, target);
   if (threadIdx.x == 0) losses[row] = of_row.loss;
-  __syncthreads();  // all have read the target's logit before its thread writes there
+  // All have read the target's logit before its thread writes there.
+  if (has_warp()) {
+    __syncwarp();
+  } else {
+    __syncthreads();
+  }
   const Acc<T> upstream = weight ? *weight : Acc<T>(1) / Acc<T>(p.rows);
-  write_gradient<T, kWhole>(p, x, target, of_row.max, of_row.log_sum, upstream, dx);
+  write_gradient<T, kN>(p, x, target, of_row.max, of_row.log_sum, upstream, dx);
 }
 
 // The number of rows that count, in every thread.
@@ -179,15 +185,16 @@ __device__ void cross_entropy_total_one_block(CrossEntropyRows p, const A* losse
   if (threadIdx.x == 0) *loss = A(mean ? sum / double(count) : sum);
 }
 
-// Calls run.operator()<kWhole>(blocks, threads) as the rows and their alignment ask.
+// Calls run.operator()<kN>(grid, block) as the rows and their alignment ask.
 template <class T, class Run>
 void for_rows(const CrossEntropyRows& p, std::initializer_list<const T*> rows, const Run& run) {
   if (p.rows == 0) return;
-  const unsigned blocks = static_cast<unsigned>(p.rows), threads = threads_per_row(p.classes);
+  const dim3 block = p.classes <= kFewClasses ? dim3(32, kRowsOfBlock) : dim3(kRowThreads);
+  const unsigned blocks = blocks_for(p.rows, static_cast<int>(block.y));
   if (packs_are_whole<T>(p.classes, rows)) {
-    run.template operator()<true>(blocks, threads);
+    run.template operator()<kPack<T>>(blocks, block);
   } else {
-    run.template operator()<false>(blocks, threads);
+    run.template operator()<1>(blocks, block);
   }
 }
 
@@ -196,27 +203,27 @@ void for_rows(const CrossEntropyRows& p, std::initializer_list<const T*> rows, c
 template <class T>
 void cross_entropy_forward(Cuda on, const CrossEntropyRows& p, const T* logits, Acc<T>* losses,
                            Acc<T>* log_sums) {
-  for_rows<T>(p, {logits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
-    launch<cross_entropy_forward_block_per_row<T, kWhole>>(blocks, threads, 0, on.stream, p, logits, losses,
-                                                           log_sums);
+  for_rows<T>(p, {logits}, [&]<int kN>(unsigned blocks, dim3 block) {
+    launch<cross_entropy_forward_block_per_row<T, kN>>(blocks, block, 0, on.stream, p, logits, losses,
+                                                       log_sums);
   });
 }
 
 template <class T>
 void cross_entropy_backward(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* log_sums,
                             const Acc<T>* dy, T* dlogits) {
-  for_rows<T>(p, {logits, dlogits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
-    launch<cross_entropy_backward_block_per_row<T, kWhole>>(blocks, threads, 0, on.stream, p, logits,
-                                                            log_sums, dy, dlogits);
+  for_rows<T>(p, {logits, dlogits}, [&]<int kN>(unsigned blocks, dim3 block) {
+    launch<cross_entropy_backward_block_per_row<T, kN>>(blocks, block, 0, on.stream, p, logits, log_sums, dy,
+                                                        dlogits);
   });
 }
 
 template <class T>
 void cross_entropy_both(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight,
                         Acc<T>* losses, T* dlogits) {
-  for_rows<T>(p, {logits, dlogits}, [&]<bool kWhole>(unsigned blocks, unsigned threads) {
-    launch_body<cross_entropy_both_block_per_row<T, kWhole>, Body{.replicas = kReplicated<T>}>(
-        blocks, threads, 0, on.stream, p, logits, weight, losses, dlogits);
+  for_rows<T>(p, {logits, dlogits}, [&]<int kN>(unsigned blocks, dim3 block) {
+    launch_body<cross_entropy_both_block_per_row<T, kN>, Body{.replicas = kReplicated<T>}>(
+        blocks, block, 0, on.stream, p, logits, weight, losses, dlogits);
   });
 }
 

@@ -25,7 +25,6 @@ inline constexpr float kLn2 = 0.693147181f;
 template <int kD>
 struct Tiles {
   static constexpr int kM = 16 * kWarps;
-  static constexpr int kN = kD <= 64 ? 64 : 32;
   // From one row to the next: 8 rows' packs of 16 bytes, which ldmatrix reads together, lie in different banks.
   static constexpr int kStride = kD + 8;
 };
@@ -50,8 +49,8 @@ __device__ inline float row_max(float value) {
 
 // Starts to copy rows [first, first + kRows) of x's head to a tile (kRows, kD): 0 from row `end` and column D on.
 template <int kD, int kRows>
-__device__ inline void fetch_rows(HeadRows<const bfloat16> x, int64_t b, int64_t head, int64_t first,
-                                  int64_t end, int D, bfloat16* tile) {
+__device__ inline void fetch_rows(HeadRows<const bfloat16> x, int64_t b, int64_t head, int first, int end,
+                                  int D, bfloat16* tile) {
   constexpr int kPacks = kD / 8;
   const bfloat16* const from = x.at(b, head, first);
 #pragma unroll

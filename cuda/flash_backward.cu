@@ -31,40 +31,42 @@ __device__ inline float pack_product(const Pack<bfloat16>& a, const Pack<bfloat1
   return sum;
 }
 
+// Rows of the other side at a time: fewer than forward, so that registers leave room for more blocks.
+constexpr int kN = 32;
+
 // --- dQ ---
 
 template <int kD>
-constexpr size_t kQueryBytes = sizeof(bfloat16) *
-                               (2 * Tiles<kD>::kM + 4 * Tiles<kD>::kN) * Tiles<kD>::kStride;
+constexpr size_t kQueryBytes = sizeof(bfloat16) * (2 * Tiles<kD>::kM + 4 * kN) * Tiles<kD>::kStride;
 
 template <int kD>
 __device__ inline void query_gradients(int64_t block, const AttentionSizes& sizes, const Inputs& in,
                                        const HeadRows<bfloat16>& dq) {
-  constexpr int kM = Tiles<kD>::kM, kN = Tiles<kD>::kN, kTile = kN * Tiles<kD>::kStride;
+  constexpr int kM = Tiles<kD>::kM, kTile = kN * Tiles<kD>::kStride;
   bfloat16* const q_tile = dynamic_shared<bfloat16>();         // (kM, kD)
   bfloat16* const dy_tile = q_tile + kM * Tiles<kD>::kStride;  // (kM, kD)
   bfloat16* const kv_tiles =
       dy_tile + kM * Tiles<kD>::kStride;  // (2, 2, kN, kD): k and v, in use and to come
   const int64_t tiles = (sizes.Tq + kM - 1) / kM, head = block / tiles;
   const int64_t b = head / sizes.H, h = head % sizes.H, g = h / (sizes.H / sizes.G);
-  const int64_t first = (tiles - 1 - block % tiles) * kM;  // those that see most keys start first
-  const int64_t warp_first = first + 16 * warp_id();
-  const int D = static_cast<int>(sizes.D);
+  const int first = static_cast<int>(tiles - 1 - block % tiles) * kM;  // those that see most keys start first
+  const int warp_first = first + 16 * warp_id();
+  const int D = static_cast<int>(sizes.D), Tq = static_cast<int>(sizes.Tq), Tk = static_cast<int>(sizes.Tk);
   const float scale = static_cast<float>(sizes.scale);
   const auto fetch = [&](int64_t k0, bfloat16* tile) {
-    fetch_rows<kD, kN>(in.k, b, g, k0, sizes.Tk, D, tile);
-    fetch_rows<kD, kN>(in.v, b, g, k0, sizes.Tk, D, tile + kTile);
+    fetch_rows<kD, kN>(in.k, b, g, k0, Tk, D, tile);
+    fetch_rows<kD, kN>(in.v, b, g, k0, Tk, D, tile + kTile);
   };
 
-  fetch_rows<kD, kM>(in.q, b, h, first, sizes.Tq, D, q_tile);
-  fetch_rows<kD, kM>(in.dy, b, h, first, sizes.Tq, D, dy_tile);
+  fetch_rows<kD, kM>(in.q, b, h, first, Tq, D, q_tile);
+  fetch_rows<kD, kM>(in.dy, b, h, first, Tq, D, dy_tile);
   fetch(0, kv_tiles);
   cp_async_commit();
   float lse[2] = {}, delta[2] = {};  // of rows pair_row() and + 8; lse to base 2
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    const int64_t row = warp_first + pair_row() + 8 * r;
-    if (row < sizes.Tq) {
+    const int row = warp_first + pair_row() + 8 * r;
+    if (row < Tq) {
       lse[r] = in.lse[head * sizes.Tq + row] * kLog2E;
       const bfloat16 *y = in.y.at(b, h, row), *dy = in.dy.at(b, h, row);
       for (int d = lane_id() % 4 * 8; d < D; d += 32)
@@ -76,9 +78,9 @@ __device__ inline void query_gradients(int64_t block, const AttentionSizes& size
   __syncthreads();  // every thread's copies are there before they are read
 
   float sums[kD / 8][4] = {};
-  const int64_t end = smaller(sizes.Tk, sizes.visible(first + kM - 1));
-  int64_t in_use = 0;
-  for (int64_t k0 = 0; k0 < end; k0 += kN, in_use ^= 1) {
+  const int end = static_cast<int>(smaller(sizes.Tk, sizes.visible(first + kM - 1)));
+  int in_use = 0;
+  for (int k0 = 0; k0 < end; k0 += kN, in_use ^= 1) {
     const bfloat16 *const k_tile = kv_tiles + in_use * 2 * kTile, *const v_tile = k_tile + kTile;
     if (k0 + kN < end) fetch(k0 + kN, kv_tiles + (in_use ^ 1) * 2 * kTile);
     cp_async_commit();
@@ -110,12 +112,12 @@ __device__ inline void query_gradients(int64_t block, const AttentionSizes& size
 // --- dK and dV ---
 
 template <int kD>
-constexpr size_t kKeyBytes = sizeof(bfloat16) * (2 * Tiles<kD>::kM + 6 * Tiles<kD>::kN) * Tiles<kD>::kStride;
+constexpr size_t kKeyBytes = sizeof(bfloat16) * (2 * Tiles<kD>::kM + 6 * kN) * Tiles<kD>::kStride;
 
 // delta[row] = <dy[row], y[row]> for the rows of two tiles (kN, kD); neighbouring threads share one.
 template <int kD>
 __device__ inline void row_deltas(const bfloat16* y_tile, const bfloat16* dy_tile, float* delta) {
-  constexpr int kShare = kThreads / Tiles<kD>::kN, kPart = kD / kShare;
+  constexpr int kShare = kThreads / kN, kPart = kD / kShare;
   const int row = static_cast<int>(threadIdx.x) / kShare, part = static_cast<int>(threadIdx.x) % kShare;
   float sum = 0;
 #pragma unroll
@@ -130,7 +132,7 @@ __device__ inline void row_deltas(const bfloat16* y_tile, const bfloat16* dy_til
 template <int kD>
 __device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes, const Inputs& in,
                                      const HeadRows<bfloat16>& dk, const HeadRows<bfloat16>& dv) {
-  constexpr int kM = Tiles<kD>::kM, kN = Tiles<kD>::kN, kTile = kN * Tiles<kD>::kStride;
+  constexpr int kM = Tiles<kD>::kM, kTile = kN * Tiles<kD>::kStride;
   GALVAN_SHARED(float[2][kN], shared_lse);  // in use and to come
   GALVAN_SHARED(float[kN], delta);
   bfloat16* const k_tile = dynamic_shared<bfloat16>();        // (kM, kD)
@@ -139,37 +141,38 @@ __device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes,
       v_tile + kM * Tiles<kD>::kStride;  // (2, 3, kN, kD): q, dy and y, in use and to come
   const int64_t tiles = (sizes.Tk + kM - 1) / kM, group = sizes.H / sizes.G;
   const int64_t b = block / tiles / sizes.G, g = block / tiles % sizes.G;
-  const int64_t first = block % tiles * kM, warp_first = first + 16 * warp_id();
-  const int D = static_cast<int>(sizes.D);
+  const int first = static_cast<int>(block % tiles) * kM, warp_first = first + 16 * warp_id();
+  const int D = static_cast<int>(sizes.D), Tq = static_cast<int>(sizes.Tq), Tk = static_cast<int>(sizes.Tk);
   const float scale = static_cast<float>(sizes.scale);
 
   // The queries that see a key of the tile, of each head that shares it.
-  const int64_t older = sizes.Tk - sizes.Tq;  // query t stands at key t + older
-  const int64_t begin = sizes.causal && first > older ? first - older : 0;
-  const int64_t steps = (sizes.Tq - begin + kN - 1) / kN, count = steps * group;
-  const auto fetch = [&](int64_t step, int stage) {
-    const int64_t h = g * group + step / steps, q0 = begin + step % steps * kN;
+  const int older = Tk - Tq;  // query t stands at key t + older
+  const int begin = sizes.causal && first > older ? first - older : 0;
+  const int steps = (Tq - begin + kN - 1) / kN, count = steps * static_cast<int>(group);
+  const auto fetch = [&](int step, int stage) {
+    const int64_t h = g * group + step / steps;
+    const int q0 = begin + step % steps * kN;
     bfloat16* const tile = q_tiles + stage * 3 * kTile;
-    fetch_rows<kD, kN>(in.q, b, h, q0, sizes.Tq, D, tile);
-    fetch_rows<kD, kN>(in.dy, b, h, q0, sizes.Tq, D, tile + kTile);
-    fetch_rows<kD, kN>(in.y, b, h, q0, sizes.Tq, D, tile + 2 * kTile);
+    fetch_rows<kD, kN>(in.q, b, h, q0, Tq, D, tile);
+    fetch_rows<kD, kN>(in.dy, b, h, q0, Tq, D, tile + kTile);
+    fetch_rows<kD, kN>(in.y, b, h, q0, Tq, D, tile + 2 * kTile);
     const int i = static_cast<int>(threadIdx.x);
-    const bool inside = q0 + i < sizes.Tq;
+    const bool inside = q0 + i < Tq;
     if (i < kN)
       cp_async<4>(&shared_lse[stage][i], inside ? in.lse + (b * sizes.H + h) * sizes.Tq + q0 + i : in.lse,
                   inside ? 4 : 0);
   };
 
-  fetch_rows<kD, kM>(in.k, b, g, first, sizes.Tk, D, k_tile);
-  fetch_rows<kD, kM>(in.v, b, g, first, sizes.Tk, D, v_tile);
+  fetch_rows<kD, kM>(in.k, b, g, first, Tk, D, k_tile);
+  fetch_rows<kD, kM>(in.v, b, g, first, Tk, D, v_tile);
   if (count > 0) fetch(0, 0);
   cp_async_commit();
   cp_async_wait<0>();
   __syncthreads();  // every thread's copies are there before they are read
 
   float dk_sums[kD / 8][4] = {}, dv_sums[kD / 8][4] = {};
-  for (int64_t step = 0; step < count; ++step) {
-    const int stage = static_cast<int>(step % 2);
+  for (int step = 0; step < count; ++step) {
+    const int stage = step % 2;
     const bfloat16 *const q_tile = q_tiles + stage * 3 * kTile, *const dy_tile = q_tile + kTile;
     const float* const lse = shared_lse[stage];
     if (step + 1 < count) fetch(step + 1, stage ^ 1);
@@ -178,13 +181,12 @@ __device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes,
 
     float s[kN / 8][4] = {}, dp[kN / 8][4] = {};  // (16, kN): transposed, keys by queries
     add_product_transposed<kD>(s, LeftOf<kD>{k_tile}, q_tile);
-    const int64_t q0 = begin + step % steps * kN;
-    const int queries = static_cast<int>(smaller(kN, sizes.Tq - q0));
+    const int q0 = begin + step % steps * kN;
+    const int queries = Tq - q0;  // more than kN of them count as kN
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       // From which query on they see this row's key.
-      const int64_t key = warp_first + pair_row() + 8 * r;
-      const int seen_from = sizes.causal ? static_cast<int>(key - older - q0) : 0;
+      const int seen_from = sizes.causal ? warp_first + pair_row() + 8 * r - older - q0 : 0;
 #pragma unroll
       for (int n = 0; n < kN / 8; ++n) {
 #pragma unroll
@@ -236,9 +238,15 @@ void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const bfl
     const unsigned of_keys = blocks(sizes.B * sizes.G, sizes.Tk),
                    of_queries = blocks(sizes.B * sizes.H, sizes.Tq);
     if (of_keys + of_queries == 0) return;
-    launch_body<flash_gradients<kD>, Body{.threads = kThreads, .blocks = 2}>(
-        of_keys + of_queries, kThreads, std::max(kKeyBytes<kD>, kQueryBytes<kD>), on.stream, sizes, in, dq,
-        dk, dv, of_keys);
+    constexpr int kBlocks = kD <= 32 ? 4 : kD <= 64 ? 3 : 2;  // whose registers a multiprocessor has
+    launch_body<flash_gradients<kD>,
+                // Replicas' arguments leave too few registers for the largest heads: these take turns.
+                Body{.threads = kThreads,
+                     .blocks = kBlocks,
+                     .replicas = kD <= 64,
+                     .replica_blocks = kD <= 32 ? 4 : 2}>(of_keys + of_queries, kThreads,
+                                                          std::max(kKeyBytes<kD>, kQueryBytes<kD>), on.stream,
+                                                          sizes, in, dq, dk, dv, of_keys);
   });
 }
 

@@ -17,27 +17,31 @@ namespace galvan::flash {
 namespace {
 
 template <int kD>
-constexpr size_t kSharedBytes = sizeof(bfloat16) * (Tiles<kD>::kM + 4 * Tiles<kD>::kN) * Tiles<kD>::kStride;
+constexpr int kN = kD == 64 ? 64 : 32;  // keys at a time: as many as leave registers for several blocks
+
+template <int kD>
+constexpr size_t kSharedBytes = sizeof(bfloat16) * (Tiles<kD>::kM + 4 * kN<kD>)*Tiles<kD>::kStride;
 
 template <int kD>
 __device__ void flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, HeadRows<const bfloat16> k,
                               HeadRows<const bfloat16> v, HeadRows<bfloat16> y, float* lse) {
-  constexpr int kM = Tiles<kD>::kM, kN = Tiles<kD>::kN, kTile = kN * Tiles<kD>::kStride;
+  constexpr int kM = Tiles<kD>::kM, kN = flash::kN<kD>, kTile = kN * Tiles<kD>::kStride;
   bfloat16* const q_tile = dynamic_shared<bfloat16>();  // (kM, kD)
   bfloat16* const kv_tiles =
       q_tile + kM * Tiles<kD>::kStride;  // (2, 2, kN, kD): of k and v, in use and to come
   const int64_t tiles = (sizes.Tq + kM - 1) / kM, head = blockIdx.x / tiles;
   const int64_t b = head / sizes.H, h = head % sizes.H, g = h / (sizes.H / sizes.G);
-  const int64_t first = (tiles - 1 - blockIdx.x % tiles) * kM;  // those that see most keys start first
-  const int64_t warp_first = first + 16 * warp_id();
-  const int D = static_cast<int>(sizes.D);
+  const int first =
+      static_cast<int>(tiles - 1 - blockIdx.x % tiles) * kM;  // those that see most keys start first
+  const int warp_first = first + 16 * warp_id();
+  const int D = static_cast<int>(sizes.D), Tq = static_cast<int>(sizes.Tq), Tk = static_cast<int>(sizes.Tk);
   const float scale = static_cast<float>(sizes.scale) * kLog2E;
-  const auto fetch = [&](int64_t k0, bfloat16* tile) {
-    fetch_rows<kD, kN>(k, b, g, k0, sizes.Tk, D, tile);
-    fetch_rows<kD, kN>(v, b, g, k0, sizes.Tk, D, tile + kTile);
+  const auto fetch = [&](int k0, bfloat16* tile) {
+    fetch_rows<kD, kN>(k, b, g, k0, Tk, D, tile);
+    fetch_rows<kD, kN>(v, b, g, k0, Tk, D, tile + kTile);
   };
 
-  fetch_rows<kD, kM>(q, b, h, first, sizes.Tq, D, q_tile);
+  fetch_rows<kD, kM>(q, b, h, first, Tq, D, q_tile);
   fetch(0, kv_tiles);
   cp_async_commit();
   cp_async_wait<0>();
@@ -48,9 +52,9 @@ __device__ void flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, 
 
   float o[kD / 8][4] = {};
   float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};  // m, and this lane's part of l
-  const int64_t end = smaller(sizes.Tk, sizes.visible(first + kM - 1));
-  int64_t in_use = 0;
-  for (int64_t k0 = 0; k0 < end; k0 += kN, in_use ^= 1) {
+  const int end = static_cast<int>(smaller(sizes.Tk, sizes.visible(first + kM - 1)));
+  int in_use = 0;
+  for (int k0 = 0; k0 < end; k0 += kN, in_use ^= 1) {
     const bfloat16* const k_tile = kv_tiles + in_use * 2 * kTile;
     if (k0 + kN < end) fetch(k0 + kN, kv_tiles + (in_use ^ 1) * 2 * kTile);
     cp_async_commit();
@@ -99,10 +103,10 @@ __device__ void flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, 
   float inverse[2];
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    const int64_t row = warp_first + pair_row() + 8 * r;
+    const int row = warp_first + pair_row() + 8 * r;
     const float l = row_sum(sum[r]);
     inverse[r] = 1 / l;
-    if (pair_column() == 0 && row < sizes.Tq) lse[head * sizes.Tq + row] = largest[r] * kLn2 + std::log(l);
+    if (pair_column() == 0 && row < Tq) lse[head * sizes.Tq + row] = largest[r] * kLn2 + std::log(l);
   }
   store_rows(o, inverse, y, b, h, warp_first, sizes.Tq, D);
 }
@@ -114,7 +118,12 @@ void attention_forward(Cuda on, const AttentionSizes& sizes, HeadRows<const bflo
                        float* lse) {
   attention_tiles::with_padded_head(sizes.D, [&]<int kD>() {
     const int64_t tiles = (sizes.Tq + Tiles<kD>::kM - 1) / Tiles<kD>::kM;
-    launch_body<flash_queries<kD>, Body{.threads = kThreads, .blocks = 2}>(
+    constexpr int kBlocks = kD <= 32 ? 5 : kD <= 64 ? 4 : 2;  // whose registers a multiprocessor has
+    launch_body<flash_queries<kD>, Body{.threads = kThreads,
+                                        .blocks = kBlocks,
+                                        .replica_blocks = kD <= 32   ? 4
+                                                          : kD <= 64 ? 3
+                                                                     : 2}>(
         static_cast<unsigned>(sizes.B * sizes.H * tiles), kThreads, kSharedBytes<kD>, on.stream, sizes, q, k,
         v, y, lse);
   });

@@ -31,7 +31,7 @@ __device__ void bias_unary_backward_columns(F f, const T* x, const T* bias, cons
   if (c < columns) {
     const auto b = bias ? load_pack<kWhole>(bias, c, columns) : Pack<T>{};
     // Reads rows ahead of the first that it writes, which may be where it reads.
-    constexpr int kAhead = 4;
+    constexpr int kAhead = 2;
     for (int64_t first = range.first; first < range.end; first += kAhead * kColumnWarps) {
       Pack<T> in[kAhead], up[kAhead];
 #pragma unroll

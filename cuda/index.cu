@@ -4,10 +4,11 @@
 // Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
 // Memory   embed B T C sizeof(T) bytes and the rows that it picks, 3 B T C asked for. select_rows 2 outer picks
 //          inner sizeof(T) bytes; its backward reads dy and writes dx once (adds to it: twice), and reads the
-//          index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table.
-//          gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n
-// Launch   embed a pack a thread, the others forward an element; backward a block takes those sums, and its warps a part of the picks
-//          each; the search for a bad index is one block's
+//          index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table;
+//          of rows shorter than a warp once for every warp of their elements. gather n (2 sizeof(T) + 4) bytes,
+//          its backward n (3 sizeof(T) + 4); find_bad_index 4 n
+// Launch   embed a pack a thread, the others forward an element; backward a block takes those sums, and its warps
+//          a part of the picks each, or of short rows a thread an element; the search for a bad index is one block's
 // Order    a warp adds in the order of j, a sum is its warps' in their order
 #include "core/kernels.h"
 #include "cuda/pack.h"
@@ -57,23 +58,24 @@ __device__ void embed_pack_per_thread(const T* weight, const T* positions, const
   store_pack<kWhole>(y + row * columns, c, columns, sum);
 }
 
-constexpr int kWarps = 8;
 template <class A>
-constexpr int kColumns = 512 / sizeof(A);  // of dx, that a block makes
+constexpr int kColumns = 512 / sizeof(A);  // of dx, that a block makes: kWidth neighbouring ones a lane
 
 // kRows rows of dx. A warp looks through its part of the index, and adds what it finds to sums of its own.
-template <int kRows, class T>
+template <int kRows, int kWarps, class T, bool kWhole>
 __device__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_t rows, int64_t picks,
                                 int64_t inner, bool accumulate) {
   using A = Acc<T>;
-  constexpr int kWidth = kColumns<A> / 32;  // a lane's columns, 32 apart
-  constexpr int kAhead = 4;                 // loads of the index, and rows of dy, under way at a time
+  constexpr int kWidth = kColumns<A> / 32;
+  constexpr int kAhead = 4;                 // loads of the index under way at a time,
+  constexpr int kRowsAhead = 8;             // and rows of dy
   A* const all_sums = dynamic_shared<A>();  // (kWarps, kRows, kColumns)
-  A* const sums = all_sums + warp_id() * kRows * kColumns<A>;
+  A* const sums = all_sums + warp_id() * kRows * kColumns<A> + lane_id() * kWidth;
   const int64_t tiles = (inner + kColumns<A> - 1) / kColumns<A>, row_groups = (rows + kRows - 1) / kRows;
   const int64_t begin_column = blockIdx.x % tiles * kColumns<A>, o = blockIdx.x / tiles / row_groups,
-                first = blockIdx.x / tiles % row_groups * kRows;
-  for (int i = lane_id(); i < kRows * kColumns<A>; i += 32) sums[i] = 0;
+                first = blockIdx.x / tiles % row_groups * kRows, column = begin_column + lane_id() * kWidth;
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) pack_at<kWidth>(sums + row * kColumns<A>) = {};
 
   const int64_t part = (picks + kWarps - 1) / kWarps, begin = warp_id() * part,
                 end = begin + part < picks ? begin + part : picks;
@@ -88,39 +90,58 @@ __device__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_
     for (int i = 0; i < kAhead; ++i) {
       unsigned found = __ballot_sync(kAllLanes, row[i] >= 0 && row[i] < kRows);
       while (found != 0) {
-        int to[kAhead];
-        A values[kAhead][kWidth];
+        int to[kRowsAhead];
+        Pack<T, kWidth> values[kRowsAhead];
 #pragma unroll
-        for (int n = 0; n < kAhead; ++n) {
+        for (int n = 0; n < kRowsAhead; ++n) {
           const int lane = __ffs(static_cast<int>(found)) - 1;  // -1: no more of them
           found &= found - 1;
           to[n] = __shfl_sync(kAllLanes, row[i], lane < 0 ? 0 : lane);
           if (lane < 0) to[n] = -1;
-          const T* const from = dy + (o * picks + block + 32 * i + lane) * inner;
+          const T* const from = dy + (o * picks + block + 32 * i + lane) * inner + column;
+          values[n] = {};
+          if (to[n] < 0) continue;
+          if constexpr (kWhole) {
+            if (column < inner) values[n] = pack_at<kWidth>(from);
+          } else {
 #pragma unroll
-          for (int w = 0; w < kWidth; ++w) {
-            const int64_t column = begin_column + 32 * w + lane_id();
-            values[n][w] = to[n] >= 0 && column < inner ? static_cast<A>(from[column]) : A(0);
+            for (int w = 0; w < kWidth; ++w)
+              if (column + w < inner) values[n].at[w] = from[w];
           }
         }
 #pragma unroll
-        for (int n = 0; n < kAhead; ++n) {
+        for (int n = 0; n < kRowsAhead; ++n) {
           if (to[n] < 0) continue;
+          auto& sum = pack_at<kWidth>(sums + to[n] * kColumns<A>);
 #pragma unroll
-          for (int w = 0; w < kWidth; ++w) sums[to[n] * kColumns<A> + 32 * w + lane_id()] += values[n][w];
+          for (int w = 0; w < kWidth; ++w) sum.at[w] += static_cast<A>(values[n].at[w]);
         }
       }
     }
   }
   __syncthreads();  // every warp's sums are there before they are added
   for (int i = static_cast<int>(threadIdx.x); i < kRows * kColumns<A>; i += kWarps * 32) {
-    const int64_t row = first + i / kColumns<A>, column = begin_column + i % kColumns<A>;
-    if (row >= rows || column >= inner) continue;
+    const int64_t row = first + i / kColumns<A>, to_column = begin_column + i % kColumns<A>;
+    if (row >= rows || to_column >= inner) continue;
     A sum = 0;
     for (int warp = 0; warp < kWarps; ++warp) sum += all_sums[warp * kRows * kColumns<A> + i];
-    T& to = dx[(o * rows + row) * inner + column];
+    T& to = dx[(o * rows + row) * inner + to_column];
     to = static_cast<T>(accumulate ? sum + static_cast<A>(to) : sum);
   }
+}
+
+// An element of dx a thread, which goes through the index: for rows that are shorter than a warp.
+template <class T>
+__device__ void add_picks_thread_per_element(const T* dy, const int32_t* index, T* dx, int64_t n,
+                                             int64_t rows, int64_t picks, int64_t inner, bool accumulate) {
+  using A = Acc<T>;
+  const int64_t at = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (at >= n) return;
+  const int64_t i = at % inner, row = at / inner % rows, o = at / inner / rows;
+  A sum = accumulate ? static_cast<A>(dx[at]) : A(0);
+  for (int64_t j = 0; j < picks; ++j)
+    if (index[j] == row) sum += static_cast<A>(dy[(o * picks + j) * inner + i]);
+  dx[at] = static_cast<T>(sum);
 }
 
 // Sizes and strides of the lines along `dim`: all the other dimensions, in `shape` and in a strided tensor.
@@ -208,19 +229,32 @@ void select_rows(Cuda on, const T* x, const int32_t* index, T* y, int64_t outer,
 template <class T>
 void select_rows_backward(Cuda on, const T* dy, const int32_t* index, T* dx, int64_t outer, int64_t rows,
                           int64_t picks, int64_t inner, bool accumulate) {
-  const auto add = [&]<int kRows>() {
-    constexpr int kTile = kColumns<Acc<T>>;
+  if (inner < 32 && picks <= 4096) {
+    const int64_t n = outer * rows * inner;
+    if (n == 0) return;
+    launch_body<add_picks_thread_per_element<T>, Body{.replicas = kReplicated<T>}>(
+        blocks_for(n, kThreads), kThreads, 0, on.stream, dy, index, dx, n, rows, picks, inner, accumulate);
+    return;
+  }
+  const auto add = [&]<int kRows, int kWarps>() {
+    constexpr int kTile = kColumns<Acc<T>>, kWidth = kTile / 32;
     const int64_t blocks = outer * ((rows + kRows - 1) / kRows) * ((inner + kTile - 1) / kTile);
     if (blocks == 0) return;
-    launch_body<add_picked_rows<kRows, T>, Body{.replicas = kReplicated<T>}>(
-        static_cast<unsigned>(blocks), kWarps * 32, sizeof(Acc<T>) * kWarps * kRows * kTile, on.stream, dy,
-        index, dx, rows, picks, inner, accumulate);
+    const bool whole = inner % kWidth == 0 && reinterpret_cast<uintptr_t>(dy) % (kWidth * sizeof(T)) == 0;
+    const auto start = [&]<bool kWhole>() {
+      launch_body<add_picked_rows<kRows, kWarps, T, kWhole>, Body{.replicas = kReplicated<T>}>(
+          static_cast<unsigned>(blocks), kWarps * 32, sizeof(Acc<T>) * kWarps * kRows * kTile, on.stream, dy,
+          index, dx, rows, picks, inner, accumulate);
+    };
+    whole ? start.template operator()<true>() : start.template operator()<false>();
   };
   // A row a block finds many picks of a short table's; a long one's picks are too far apart to look for each.
-  if (rows <= 1024) {
-    add.template operator()<1>();
+  if (rows > 1024) {
+    add.template operator()<16, 8>();
+  } else if (picks > 4096) {
+    add.template operator()<1, 16>();
   } else {
-    add.template operator()<16>();
+    add.template operator()<1, 4>();
   }
 }
 

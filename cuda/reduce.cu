@@ -161,12 +161,18 @@ int64_t power_of_two_from(int64_t n) {
 
 constexpr int kMostThreads = 1024;
 
-// (columns, strands, outputs): about four elements a thread, and blocks of whole warps.
-dim3 block_for(int64_t length, int64_t inner) {
-  const int64_t columns = power_of_two_from(std::min<int64_t>(inner, 32));
-  const int64_t most = (length > 4096 ? kMostThreads : 256) / columns;
+// (columns, strands, outputs): about four elements a thread, and blocks of whole warps. Where blocks would not fill a card,
+// they have fewer columns, but 8, and as many threads as there can be.
+dim3 block_for(int64_t outer, int64_t length, int64_t inner) {
+  constexpr int64_t kManyBlocks = 256;
+  int64_t columns = power_of_two_from(std::min<int64_t>(inner, 32));
+  const auto few = [&] { return outer * ((inner + columns - 1) / columns) < kManyBlocks; };
+  while (columns > 8 && few()) columns /= 2;
+  const int64_t most = (length > 4096 || few() ? kMostThreads : 256) / columns;
   const int64_t strands = power_of_two_from(std::clamp<int64_t>((length + 3) / 4, 1, most));
-  const int64_t outputs = std::clamp<int64_t>(256 / (columns * strands), 1, 64);  // CUDA allows 64
+  const int64_t threads = columns * strands;
+  const int64_t outputs = std::min({std::max(power_of_two_from(outer), 32 / threads),
+                                    std::max<int64_t>(256 / threads, 1), int64_t{64}});  // CUDA allows 64
   return {static_cast<unsigned>(columns), static_cast<unsigned>(strands), static_cast<unsigned>(outputs)};
 }
 
@@ -178,7 +184,7 @@ unsigned blocks_of(dim3 block, int64_t outer, int64_t inner) {
 template <class T>
 void sum_by_strands(cudaStream_t stream, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
                     double scale) {
-  const dim3 block = block_for(length, inner);
+  const dim3 block = block_for(outer, length, inner);
   launch_body<reduce_columns<SumOf<Acc<T>>, T>,
               Body{.replicas = kReplicated<T> && !std::is_same_v<T, int32_t>}>(
       blocks_of(block, outer, inner), block, 0, stream, x, y, outer, length, inner, scale);
@@ -201,7 +207,7 @@ void sum(Cuda on, const T* x, T* y, int64_t outer, int64_t length, int64_t inner
 template <class T>
 void max(Cuda on, const T* x, T* y, int64_t outer, int64_t length, int64_t inner) {
   if (outer * inner == 0) return;
-  const dim3 block = block_for(length, inner);
+  const dim3 block = block_for(outer, length, inner);
   launch_body<reduce_columns<LargestOf<Acc<T>>, T>, Body{.replicas = false}>(
       blocks_of(block, outer, inner), block, 0, on.stream, x, y, outer, length, inner, 1.0);
 }
@@ -210,7 +216,7 @@ template <class T>
 void max_backward(Cuda on, const T* x, const T* y, const T* dy, T* dx, int64_t outer, int64_t length,
                   int64_t inner) {
   if (outer * inner == 0) return;
-  const dim3 block = block_for(length, inner);
+  const dim3 block = block_for(outer, length, inner);
   launch<share_among_ties<T>>(blocks_of(block, outer, inner), block, 0, on.stream, x, y, dy, dx, outer,
                               length, inner);
 }
@@ -218,14 +224,14 @@ void max_backward(Cuda on, const T* x, const T* y, const T* dy, T* dx, int64_t o
 template <class T>
 void argmax(Cuda on, const T* x, int32_t* y, int64_t rows, int64_t length) {
   if (rows == 0) return;
-  const dim3 block = block_for(length, 1);
+  const dim3 block = block_for(rows, length, 1);
   launch<first_largest<T>>(blocks_of(block, rows, 1), block, 0, on.stream, x, y, rows, length);
 }
 
 template <class T>
 void variance(Cuda on, const T* x, T* y, int64_t rows, int64_t length, int64_t correction) {
   if (rows == 0) return;
-  const dim3 block = block_for(length, 1);
+  const dim3 block = block_for(rows, length, 1);
   launch<variance_of_rows<T>>(blocks_of(block, rows, 1), block, 0, on.stream, x, y, rows, length,
                               std::max<int64_t>(0, length - correction));
 }

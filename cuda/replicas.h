@@ -24,6 +24,7 @@ namespace galvan {
 struct Body {
   int threads = 0, blocks = 0;  // as __launch_bounds__ has them; 0: without
   bool replicas = true;         // for several replicas, too
+  int replica_blocks = 0;       // `blocks` for these, whose arguments take more registers; 0: the same
 };
 
 // Doubles are there for tests: replicas of their models take turns.
@@ -69,7 +70,8 @@ constexpr auto kernel_of_one() {
 template <auto kBody, Body kAsks, class... Args>
 constexpr auto kernel_of_replicas() {
   if constexpr (kAsks.threads > 0) {
-    return &of_replicas_bounded<kBody, kAsks.threads, kAsks.blocks, Args...>;
+    constexpr int kBlocks = kAsks.replica_blocks > 0 ? kAsks.replica_blocks : kAsks.blocks;
+    return &of_replicas_bounded<kBody, kAsks.threads, kBlocks, Args...>;
   } else {
     return &of_replicas<kBody, Args...>;
   }

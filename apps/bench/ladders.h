@@ -2,7 +2,8 @@
 //
 //   <!-- ladder:matmul -->   and   <!-- /ladder -->
 //
-// is every version of a kernel (of KERNEL_backward: of its backward) on the CPU, with the date and the machine.
+// is every version of a kernel (of KERNEL_backward: of its backward) on the CPU, with the date and the machine; what stands
+// between <!-- times:matmul --> and <!-- /times --> the same on a card.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +13,7 @@
 
 namespace galvan {
 
-// The text with those tables made anew of which the bench has rows; `file` is where it stands, beside which links begin.
+// The text with those tables made anew of which the bench has times; `file` is where it stands, beside which links begin.
 // Throws Error when a beginning has no end.
 std::string with_ladders(const std::string& text, const std::filesystem::path& file, const BenchTable& table);
 

@@ -203,9 +203,11 @@ std::string timed_table(const BenchTable& table, const std::string& device, cons
     const auto speed = [](const std::optional<double>& s) { return cell(s ? printed("%.3g", *s) : ""); };
     const Floor floor = floor_of(row, table);
     html += concat(
-        cell(printed("%.1f", 1e6 * time) + (row.cold_times.empty() ? ""
-                                                                   : printed("<br><small>cold %.1f</small>",
-                                                                             1e6 * median(row.cold_times)))),
+        cell(concat(printed("%.1f", 1e6 * time),
+                    row.cold_times.empty()
+                        ? ""
+                        : printed("<br><small>cold %.1f</small>", 1e6 * median(row.cold_times)),
+                    row.clock > 0 ? printed("<br><small>%.0f cycles</small>", time * row.clock) : "")),
         cell(concat(printed("%.1f", 1e6 * quantile(row.times, 0.2)), " to ",
                     printed("%.1f", 1e6 * quantile(row.times, 0.8)))),
         rate(row.bytes, ceilings.bytes_per_second), rate(row.flops, ceilings.flops_per_second),
@@ -323,7 +325,13 @@ std::string bench_page(const std::vector<BenchFile>& files, const std::string& b
     });
     roofs += roofline(table, device);
     tables += concat("<h2>Every kernel, ", escape(device), "</h2>\n");
-    tables += timed ? timed_table(table, device, baseline)
+    const bool launched = std::any_of(table.rows.begin(), table.rows.end(), [&](const BenchRow& row) {
+      return row.device == device && !row.launches.empty();
+    });
+    tables += timed ? concat(timed_table(table, device, baseline),
+                             launched ? concat("<h2>Launches, ", escape(device), "</h2>\n",
+                                               launch_table(table, device))
+                                      : "")
                     : concat(
                           "<p class=\"note\">No time was measured. Counts are a simulator's, of the inputs "
                           "that stand beside "

@@ -14,6 +14,11 @@ std::string times_as_fast(const std::optional<double>& speed) {
   return speed ? printed(*speed < 10 ? "%.2f" : "%.0f", *speed) : "";
 }
 
+// To the right of a column.
+std::string padded(const std::string& text, size_t width) {
+  return text.size() < width ? std::string(width - text.size(), ' ') + text : text;
+}
+
 }  // namespace
 
 void print_head(const BenchTable& table, const std::string& device, const std::string& untimed) {
@@ -22,9 +27,10 @@ void print_head(const BenchTable& table, const std::string& device, const std::s
               ceilings.bytes_per_second / 1e9, ceilings.flops_per_second / 1e9, ceilings.source.c_str(),
               untimed.empty() ? "" : concat("; no time was measured: ", untimed).c_str());
   if (!untimed.empty()) return;
-  std::printf("%-26s %-20s %-30s %10s %21s %7s %8s %6s %-7s %6s %6s %6s  %s\n", "kernel", "pass", "inputs",
-              "median us", "20 % to 80 %", "GB/s", "GFLOP/s", "light", "bound", "error", "x base", "x lib",
-              "file");
+  const bool on_card = device != "cpu";
+  std::printf("%-26s %-20s %-30s %10s %21s %s%7s %8s %6s %-7s %6s %6s %6s  %s\n", "kernel", "pass", "inputs",
+              "median us", "20 % to 80 %", on_card ? "  cold us     cycles " : "", "GB/s", "GFLOP/s", "light",
+              "bound", "error", "x base", "x lib", "file");
 }
 
 void print_row(const BenchTable& table, const BenchRow& row, const std::string& baseline) {
@@ -41,16 +47,21 @@ void print_row(const BenchTable& table, const BenchRow& row, const std::string& 
     return amount > 0 ? in_time(printed("%.1f", amount / median / 1e9)) : std::string();
   };
   const Floor floor = floor_of(row, table);
-  std::printf(" %10s %10s %10s %7s %8s %6s %-7s %6s %6s %6s%s%s  %s\n", in_time(microseconds(median)).c_str(),
-              row.times.empty() ? "" : in_time(microseconds(quantile(row.times, 0.2))).c_str(),
-              row.times.empty() ? "" : in_time(microseconds(quantile(row.times, 0.8))).c_str(),
-              rate(row.bytes).c_str(), rate(row.flops).c_str(),
-              floor.seconds > 0 ? in_time(printed("%.0f %%", 100 * floor.seconds / median)).c_str() : "",
-              floor.bound, table.dtype != "f64" ? printed("%.2f", row.error).c_str() : "",
-              times_as_fast(speed_against(row, baseline_of(table, row, baseline))).c_str(),
-              times_as_fast(speed_against(row, library_of(table, row))).c_str(),
-              row.error > 1 ? "  WRONG" : "", row.deterministic ? "" : "  NOT DETERMINISTIC",
-              row.file.c_str());
+  const std::string of_card =
+      row.device == "cpu"
+          ? ""
+          : padded(in_time(row.cold_times.empty() ? "" : microseconds(quantile(row.cold_times, 0.5))), 9) +
+                padded(in_time(row.clock > 0 ? printed("%.0f", median * row.clock) : ""), 11) + " ";
+  std::printf(
+      " %10s %10s %10s %s%7s %8s %6s %-7s %6s %6s %6s%s%s  %s\n", in_time(microseconds(median)).c_str(),
+      row.times.empty() ? "" : in_time(microseconds(quantile(row.times, 0.2))).c_str(),
+      row.times.empty() ? "" : in_time(microseconds(quantile(row.times, 0.8))).c_str(), of_card.c_str(),
+      rate(row.bytes).c_str(), rate(row.flops).c_str(),
+      floor.seconds > 0 ? in_time(printed("%.0f %%", 100 * floor.seconds / median)).c_str() : "", floor.bound,
+      table.dtype != "f64" ? printed("%.2f", row.error).c_str() : "",
+      times_as_fast(speed_against(row, baseline_of(table, row, baseline))).c_str(),
+      times_as_fast(speed_against(row, library_of(table, row))).c_str(), row.error > 1 ? "  WRONG" : "",
+      row.deterministic ? "" : "  NOT DETERMINISTIC", row.file.c_str());
   std::fflush(stdout);
 }
 

@@ -2,7 +2,7 @@
 """One training step of the presets in PyTorch, eager or compiled: the peer that galvan is measured against.
 
     python3 bench/peers/pytorch_step.py --preset tiny --threads 2 --steps 50 [--json]
-    python3 bench/peers/pytorch_step.py --preset gpt2 --batch-size 16 --device cuda --dtype bf16 --compile
+    python3 bench/peers/pytorch_step.py --preset gpt2 --batch-size 16 --device cuda --dtype bf16 --compile --graph
 
 The model is nanoGPT's way of writing GPT-2: pre-norm, one matrix for q, k and v, tanh GELU, learned positions, tied
 head, biases, no dropout. A step is zero_grad, forward, cross-entropy, backward, clipping to norm 1, optimizer. Works
@@ -98,12 +98,13 @@ def gflop_per_step(c):
     return 6 * per_token * tokens / 1e9
 
 
-def make_optimizer(model, kind, fused):
+def make_optimizer(model, kind, fused, capturable):
     """AdamW or SGD in their fastest eager form: one fused kernel (from 2.4 on CPUs), or lists of tensors."""
     decay = [p for p in model.parameters() if p.dim() >= 2]
     rest = [p for p in model.parameters() if p.dim() < 2]
     groups = [dict(params=decay, weight_decay=0.1 if kind == "adamw" else 0.0), dict(params=rest, weight_decay=0.0)]
-    make = (lambda **form: torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), **form)) if kind == "adamw" else (
+    on_card = dict(capturable=True) if capturable else {}
+    make = (lambda **form: torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), **on_card, **form)) if kind == "adamw" else (
         lambda **form: torch.optim.SGD(groups, lr=1e-2, momentum=0.9, **form))
     if fused != "no":
         try:
@@ -112,6 +113,24 @@ def make_optimizer(model, kind, fused):
             if fused == "yes":
                 raise
     return make(foreach=True), "foreach"
+
+
+def captured(train_step):
+    """The step as one CUDA graph, and the tensor that holds its loss."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(5):
+            train_step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = train_step()
+
+    def replay():
+        graph.replay()
+        return loss
+    return replay
 
 
 def main():
@@ -124,6 +143,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=0, help="0: the preset's")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true", help="torch.compile")
+    parser.add_argument("--graph", action="store_true", help="on a card, all of the step as one CUDA graph")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=50, help="timed steps")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the timed ones")
@@ -138,7 +158,7 @@ def main():
     if attention == "auto":
         attention = "sdpa" if hasattr(F, "scaled_dot_product_attention") else "baddbmm"
     model = GPT(c, ATTENTION[attention]).to(args.device)
-    optimizer, form = make_optimizer(model, args.optimizer, args.fused)
+    optimizer, form = make_optimizer(model, args.optimizer, args.fused, args.graph)
     parameters = list(model.parameters())
     ids = torch.randint(c.get("vocabulary", VOCABULARY), (c["batch"], c["context"] + 1), device=args.device)
     x, y = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
@@ -148,28 +168,29 @@ def main():
 
     def train_step():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.dtype == "bf16"):
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.dtype == "bf16", cache_enabled=not args.graph):
             loss = forward(x, y)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         return loss
 
+    step = captured(train_step) if args.graph else train_step
     # On a card, waiting for each step would be what is timed.
     at_a_time = 20 if args.device == "cuda" else 1
     for _ in range(args.warmup):
-        train_step()
+        step()
     wait()
     times = []
     for _ in range(args.steps):
         start = time.perf_counter()
         for _ in range(at_a_time):
-            loss = train_step()
+            loss = step()
         wait()
         times.append(1e3 * (time.perf_counter() - start) / at_a_time)
     ms = statistics.median(times)
     result = dict(name=f"pytorch {torch.__version__.split('+')[0]}", preset=args.preset, optimizer=f"{args.optimizer} {form}",
-                  dtype=args.dtype, attention=attention, device=args.device, compiled=args.compile, threads=args.threads, ms_per_step=round(ms, 3),
+                  dtype=args.dtype, attention=attention, device=args.device, compiled=args.compile, graph=args.graph, threads=args.threads, ms_per_step=round(ms, 3),
                   ms_fastest=round(min(times), 3),
                   tokens_per_second=round(c["batch"] * c["context"] / ms * 1e3, 1),
                   gflop_per_step=round(gflop_per_step(c), 3), loss=loss.item())

@@ -15,7 +15,7 @@ TEST_CASE("profile --device cuda counts launches, and tells of no time that mean
                  "20",      "--samples", "1",    "--kernels", "--trace",  "trace.json"});
   REQUIRE_MESSAGE(done.code == 0, done.err);
   CHECK(done.out.find("launches") != std::string::npos);
-  CHECK(done.out.find("norm_forward_warp_per_row") != std::string::npos);
+  CHECK(done.out.find("norm_forward_in_registers") != std::string::npos);
   CHECK(done.out.find("cublasLt") != std::string::npos);
 #ifdef GALVAN_CUDA_SIM
   CHECK(done.out.find("times mean nothing") != std::string::npos);

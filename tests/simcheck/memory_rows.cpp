@@ -20,42 +20,44 @@ Traffic softmax(const std::string& what, Backward kernel, int64_t distinct, int6
           distinct * RC * 4, asked * RC * 4};
 }
 
-Traffic norm_forward_of(const std::string& what, bool layer, bool residual, int64_t distinct, int64_t asked) {
+Traffic norm_forward_of(const std::string& what, int64_t columns, bool layer, bool residual, int64_t distinct,
+                        int64_t asked) {
   return {what,
           [=](Card& card) {
-            norm_forward<float>(card.on(), {.x = card.random<float>(RC),
-                                            .residual = residual ? card.random<float>(RC) : nullptr,
-                                            .weight = card.random<float>(C),
-                                            .bias = card.random<float>(C),
-                                            .sum = residual ? card.zeros<float>(RC) : nullptr,
-                                            .y = card.zeros<float>(RC),
+            norm_forward<float>(card.on(), {.x = card.random<float>(R * columns),
+                                            .residual = residual ? card.random<float>(R * columns) : nullptr,
+                                            .weight = card.random<float>(columns),
+                                            .bias = card.random<float>(columns),
+                                            .sum = residual ? card.zeros<float>(R * columns) : nullptr,
+                                            .y = card.zeros<float>(R * columns),
                                             .mean = layer ? card.zeros<float>(R) : nullptr,
                                             .rstd = card.zeros<float>(R),
                                             .rows = R,
-                                            .columns = C,
+                                            .columns = columns,
                                             .eps = 1e-5});
           },
-          (distinct * R + 2) * C * 4, asked * RC * 4};
+          (distinct * R + 2) * columns * 4, asked * R * columns * 4};
 }
 
 // dx alone; or the gradients of weight and bias alone, whose partial sums are of one block of rows.
-Traffic norm_backward_of(const std::string& what, bool dsum, bool columns, int64_t distinct, int64_t asked) {
+Traffic norm_backward_of(const std::string& what, int64_t columns, bool dsum, bool weights, int64_t distinct,
+                         int64_t asked) {
   return {what,
           [=](Card& card) {
-            norm_backward<float>(card.on(), {.dsum = dsum ? card.random<float>(RC) : nullptr,
-                                             .dy = card.random<float>(RC),
-                                             .s = card.random<float>(RC),
-                                             .weight = card.random<float>(C),
+            norm_backward<float>(card.on(), {.dsum = dsum ? card.random<float>(R * columns) : nullptr,
+                                             .dy = card.random<float>(R * columns),
+                                             .s = card.random<float>(R * columns),
+                                             .weight = card.random<float>(columns),
                                              .mean = card.random<float>(R),
                                              .rstd = card.random<float>(R),
-                                             .dx = columns ? nullptr : card.zeros<float>(RC),
-                                             .dweight = columns ? card.zeros<float>(C) : nullptr,
-                                             .dbias = columns ? card.zeros<float>(C) : nullptr,
-                                             .partial = card.zeros<float>(2 * C),
+                                             .dx = weights ? nullptr : card.zeros<float>(R * columns),
+                                             .dweight = weights ? card.zeros<float>(columns) : nullptr,
+                                             .dbias = weights ? card.zeros<float>(columns) : nullptr,
+                                             .partial = card.zeros<float>(2 * columns),
                                              .rows = R,
-                                             .columns = C});
+                                             .columns = columns});
           },
-          distinct * C * 4, asked * C * 4};
+          distinct * columns * 4, asked * columns * 4};
 }
 
 // All of them in one launch, of one block, which writes its partial sums and reads them again.
@@ -76,7 +78,7 @@ Traffic norm_backward_at_once() {
                                              .rows = R,
                                              .columns = kColumns});
           },
-          (3 * R + 1 + 2 * 2) * kColumns * 4, (9 * R + 2 * 3) * kColumns * 4};
+          (3 * R + 1 + 2 * 2) * kColumns * 4, (4 * R + 2 * 3) * kColumns * 4};
 }
 
 template <class T>
@@ -174,15 +176,24 @@ std::vector<Statement> row_statements() {
         softmax("its gradient", Backward(softmax_backward<float>), 3, 5),
         softmax("log_softmax", Forward(log_softmax_forward<float>), 2, 4),
         softmax("log_softmax's gradient", Backward(log_softmax_backward<float>), 3, 4)}},
-      {"norm.cu",
-       "forward 2 R C sizeof(T) bytes, 4 with a residual; backward 3 R C, 4 with dsum, and 2 more for "
-       "dweight and dbias, but where one launch makes all. Asked for, the rest from L1: forward 6 R C with "
-       "weight and bias (RMS norm 5), 9 with a residual; dx 7, 8 with dsum; dweight and dbias 2",
-       {norm_forward_of("layer norm", true, false, 2, 6),
-        norm_forward_of("with a residual", true, true, 4, 9), norm_forward_of("RMS norm", false, false, 2, 5),
-        norm_backward_of("dx", false, false, 3 * R + 1, 7 * R),
-        norm_backward_of("dx with dsum", true, false, 4 * R + 1, 8 * R),
-        norm_backward_of("dweight and dbias", false, true, 2 * R + 2 * 3, 2 * R + 2 * 3),
+      {"norm_forward.cu",
+       "2 R C sizeof(T) bytes, 4 with a residual; asked for, the rest from L1: 4 R C with weight and bias, 6 "
+       "with a residual; of rows longer than kMostInRegisters 6 and 9",
+       {norm_forward_of("layer norm", C, true, false, 2, 4),
+        norm_forward_of("with a residual", C, true, true, 4, 6),
+        norm_forward_of("RMS norm", C, false, false, 2, 4),
+        norm_forward_of("long rows", 2 * C, true, false, 2, 6),
+        norm_forward_of("long rows with a residual", 2 * C, true, true, 4, 9)}},
+      {"norm_backward.cu",
+       "3 R C sizeof(T) bytes, 4 with dsum, and 2 more for dweight and dbias, but where one launch makes "
+       "all. "
+       "Asked for, the rest from L1: dx 4 R C, 5 with dsum, of rows longer than kMostInRegisters 7 and 8; "
+       "dweight and dbias 2, where one launch makes all none",
+       {norm_backward_of("dx", C, false, false, 3 * R + 1, 4 * R),
+        norm_backward_of("dx with dsum", C, true, false, 4 * R + 1, 5 * R),
+        norm_backward_of("dx of long rows", 2 * C, false, false, 3 * R + 1, 7 * R),
+        norm_backward_of("dx of long rows with dsum", 2 * C, true, false, 4 * R + 1, 8 * R),
+        norm_backward_of("dweight and dbias", C, false, true, 2 * R + 2 * 3, 2 * R + 2 * 3),
         norm_backward_at_once()}},
       {"cross_entropy.cu",
        "R V sizeof(T) bytes forward, 2 backward, 2 for both at once; asked for are 1, 3 and 3, and one more "
@@ -215,7 +226,8 @@ std::vector<Statement> row_statements() {
       {"index.cu",
        "embed B T C sizeof(T) bytes and the rows that it picks, 3 B T C asked for. select_rows 2 outer picks "
        "inner sizeof(T) bytes; its backward reads dy and writes dx once (adds to it: twice), and reads the "
-       "index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table. "
+       "index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table; "
+       "of rows shorter than a warp once for every warp of their elements. "
        "gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n",
        {{"embed",
          [=](Card& card) {
@@ -231,6 +243,7 @@ std::vector<Statement> row_statements() {
          2 * n * 4, 2 * n * 4},
         select_backward("select_rows_backward", 30, 200, 256, 30 * 2),
         select_backward("of a long table", 1040, 200, 32, 1040 / 16),
+        select_backward("of short rows", 40, 200, 16, 40 * 16 / 32),
         {"gather",
          [=](Card& card) {
            gather<float>(card.on(), card.random<float>(n), {1}, card.array(every(n, n)), card.zeros<float>(n),
