@@ -69,7 +69,7 @@ struct LaunchFacts {
 std::vector<LaunchFacts> launches_of(Device device, const std::function<void()>& body);
 
 // Seconds of what a function puts on the stream: by events around a graph of it, which has it several times where it takes
-// less than 10 microseconds. Each of `samples` is warm (right after another) and cold (after more has been written than
+// less than 100 microseconds. Each of `samples` is warm (right after another) and cold (after more has been written than
 // the card's cache holds). `clock` is how many cycles a second the card made right after; 0 for a simulated one.
 struct CardTimes {
   std::vector<double> warm, cold;

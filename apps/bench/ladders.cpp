@@ -33,8 +33,8 @@ std::string rate(double amount, double seconds, double unit) {
 }
 
 std::string share_of_floor(const BenchRow& row, const BenchTable& table, double median) {
-  const Floor floor = floor_of(row, table);
-  return floor.seconds > 0 ? printed("%.0f %%", 100 * floor.seconds / median) : "-";
+  const double share = 100 * floor_of(row, table).seconds / median;
+  return share > 0 ? printed(share < 1 ? "%.1f %%" : "%.0f %%", share) : "-";
 }
 
 std::string cpu_head(const BenchRow& lowest, const BenchTable& table) {

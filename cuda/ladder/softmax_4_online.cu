@@ -3,8 +3,8 @@
 //   to m' (Milakov and Gimelshein, arXiv:1805.02867)
 // Changed  a lane keeps m and l together, and the lanes' are joined as two elements' are
 // Helps    x is read twice instead of three times
-// Costs    three exponentials an element instead of two. Of a row that stays in L1 the third reading is cheap, so which
-//          of the two is faster is for a card to say
+// Costs    three exponentials an element instead of two. Of a row that stays in L1 the third reading is cheap: an H200
+//          takes as long in bfloat16, a tenth longer in float
 // Memory   2 R C sizeof(T) bytes while a row fits in L1; asked for are 3
 // Launch   one row a warp, four warps a block
 // Figure   bytes asked for, in README.md

@@ -59,7 +59,7 @@ std::vector<LaunchFacts> launches_of(Device device, const std::function<void()>&
 
 namespace {
 
-constexpr double kShort = 1e-5;  // seconds; what takes less is as long as what the events around it take
+constexpr double kShort = 1e-4;  // seconds; beside what takes less, the start of a graph and its events count
 constexpr int64_t kTogether = 20;
 constexpr int64_t kCycles = 2'000'000;  // about a millisecond, beside which a launch is short
 

@@ -100,6 +100,56 @@ TEST_CASE("tables of ladders stand between their marks, and nothing else is touc
                        "a.md: there is no <!-- /ladder --> for <!-- ladder:matmul -->", Error);
 }
 
+TEST_CASE("of a card's rows there are tables where times are asked for, and of untimed ones none") {
+  BenchTable table = example(1e-5);
+  for (BenchRow& row : table.rows) {
+    row.device = "cuda";
+    row.cold_times = row.times;
+    row.clock = 2e9;
+  }
+  table.machine.emplace_back("card", "a card");
+  const std::string before =
+      "<!-- ladder:matmul -->\ncounts\n<!-- /ladder -->\n<!-- times:matmul -->\n<!-- /times -->\n";
+  const std::string after = with_ladders(before, "cuda/ladder/README.md", table);
+  CHECK(after.starts_with(
+      "<!-- ladder:matmul -->\ncounts\n<!-- /ladder -->\n<!-- times:matmul -->\nmatmul forward of 64x64, "
+      "64x64 in f32; 2026-11-27, a card; measured in the same run: copying 3000 GB/s, matrix products 60 "
+      "TFLOP/s.\n"));
+  CHECK(holds(after, "| 10.0 | 10.0 | 0.1 | 4.9 |"));
+  CHECK(after.ends_with("|\n<!-- /times -->\n"));
+  CHECK(holds(bench_page({{"monday", table}}, ""), "20000 cycles"));
+  for (BenchRow& row : table.rows) row.times.clear();
+  CHECK(with_ladders(before, "cuda/ladder/README.md", table) == before);
+}
+
+TEST_CASE("the tables of times in the documents have a date, and versions that there are") {
+  const std::filesystem::path project = GALVAN_SOURCE_DIR;
+  const auto check_tables = [&](const std::string& document, const std::string& begin_mark,
+                                const std::string& end_mark) {
+    CAPTURE(document);
+    const std::string text = read_text_file(project / document);
+    int tables = 0;
+    for (size_t begin = text.find(begin_mark); begin != text.npos;
+         begin = text.find(begin_mark, begin + 1), ++tables) {
+      const std::string table = text.substr(begin, text.find(end_mark, begin) - begin);
+      CAPTURE(table);
+      const size_t year = table.find("; 20");
+      REQUIRE(year != table.npos);
+      CHECK(table[year + 6] == '-');
+      CHECK(table[year + 9] == '-');
+      for (size_t link = table.find("]("); link != table.npos; link = table.find("](", link + 1)) {
+        const std::string file = table.substr(link + 2, table.find(')', link) - link - 2);
+        CHECK_MESSAGE(std::filesystem::exists(project / std::filesystem::path(document).parent_path() / file),
+                      file);
+      }
+    }
+    CHECK(tables > 0);
+  };
+  check_tables("core/cpu/ladder/README.md", "<!-- ladder:", "<!-- /ladder -->");
+  check_tables("cuda/ladder/README.md", "<!-- times:", "<!-- /times -->");
+  check_tables("docs/kernels.md", "<!-- times:", "<!-- /times -->");
+}
+
 TEST_CASE("bench --html and --write-ladders write files, bench page draws files") {
   const Workplace place;
   write_file_atomically(place.path / "ladders.md", "<!-- ladder:matmul -->\n<!-- /ladder -->\n");

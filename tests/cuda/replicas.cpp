@@ -3,9 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <deque>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "bench/op_table/tolerance.h"
@@ -223,11 +226,14 @@ TEST_CASE("members of a group come and go, fail, and replay different things a d
 
 TEST_CASE("of more replicas than a launch has room for, several launches") {
   constexpr size_t kMembers = 35;
-  ReplayGroup group(kCuda, static_cast<int64_t>(kMembers));
+  ReplayGroup group(kCuda, static_cast<int64_t>(kMembers) + 1);
   std::vector<double> values(kMembers);
   std::vector<std::thread> threads;
+  std::atomic<size_t> come = 0;
+  std::optional<ReplayGroup::Member> first(group);  // at work until all have come
   for (size_t i = 0; i < kMembers; ++i)
     threads.emplace_back([&, i] {
+      ++come;
       const ReplayGroup::Member member(group);
       const NoGrad guard;
       const Tensor x = Tensor::zeros({70}, {.device = kCuda}),
@@ -238,6 +244,9 @@ TEST_CASE("of more replicas than a launch has room for, several launches") {
       copy.run([&] { x.copy_(y); });
       values[i] = max(x).item();
     });
+  while (come < kMembers) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the last ones become members
+  first.reset();
   for (std::thread& thread : threads) thread.join();
   for (size_t i = 0; i < kMembers; ++i) CHECK(values[i] == static_cast<double>(i));
   CHECK(group.operations().size() == 2);
