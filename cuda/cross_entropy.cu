@@ -43,8 +43,10 @@ __device__ inline A row_max(A value) {
 // not whole: neighbouring threads have neighbours then.
 template <int kN, class T, class F>
 __device__ inline void for_classes(const CrossEntropyRows& p, const T* x, const F& visit) {
-  for (int64_t v = int64_t{threadIdx.x} * kN; v < p.classes; v += int64_t{blockDim.x} * kN)
-    visit(v, pack_at<kN>(x + v));
+  for (int64_t v = int64_t{threadIdx.x} * kN; v < p.classes; v += int64_t{blockDim.x} * kN) {
+    const Pack<T, kN> pack = pack_at<kN>(x + v);
+    visit(v, pack);
+  }
 }
 
 template <class T>

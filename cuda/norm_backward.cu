@@ -8,7 +8,7 @@
 // Compute  about 15 R C FLOPs: bandwidth-bound, judge it in GB/s
 // Launch   all at once: a row a group of lanes (row_groups.h), rows to blocks as in column_sums.h, but for one tile of all
 //          columns; of few rows the last block sums what the blocks have summed (last_block.h). Of rows longer than
-//          kMostAtOnce dx by itself, and dweight and dbias as in column_sums.h
+//          kMostAtOnce, of many rows kMostOfMany, dx by itself, and dweight and dbias as in column_sums.h
 #include "cuda/column_sums.h"
 #include "cuda/last_block.h"
 #include "cuda/replicas.h"

@@ -356,3 +356,8 @@ std::string Block::name_of(int t) const {
 }
 
 }  // namespace galvan::sim
+
+long long clock64() {
+  static thread_local long long cycles = 0;
+  return cycles += 100;
+}

@@ -1,3 +1,4 @@
+#include "cuda/runtime/cycles.h"
 #include "memory_statements.h"
 
 namespace galvan {
@@ -258,6 +259,7 @@ std::vector<Statement> row_statements() {
          4 * n * 4, 4 * n * 4},
         {"find_bad_index", [=](Card& card) { find_bad_index(card.on(), card.zeros<int32_t>(n), n, 3, -100); },
          n * 4, n * 4}}},
+      {"clock.cu", "none", {{"waiting", [](Card& card) { wait_cycles(card.on().stream, 1000); }, 0, 0}}},
       {"sample.cu",
        "V sizeof(T) bytes; asked for, out of the cache, are 3 V, for top-k once a bit of a logit and twice "
        "more, for top-p up to twice that",

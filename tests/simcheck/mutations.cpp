@@ -72,6 +72,11 @@ const std::vector<Case> kCases = {
       cross_entropy_forward<float>(card.on(), rows, card.random<float>(1040), card.zeros<float>(1),
                                    card.zeros<float>(1));
     },
+    [](Card& card) {  // in place, a row by a warp
+      float* const logits = card.random<float>(65);
+      cross_entropy_both<float>(card.on(), {card.array<int32_t>({40}), 1, 65, -100, 0}, logits,
+                                card.random<float>(1), card.zeros<float>(1), logits);
+    },
     [](Card& card) {  // in place
       float* const logits = card.random<float>(1040);
       cross_entropy_both<float>(card.on(), {card.array<int32_t>({1030}), 1, 1040, -100, 0}, logits,
@@ -106,8 +111,9 @@ const std::vector<Case> kCases = {
     [](Card& card) { norm_gradients(card, 17, 8); },   // in one launch
     [](Card& card) { norm_gradients(card, 9, 800); },  // in several
     [](Card& card) {
-      select_rows_backward<float>(card.on(), card.random<float>(40), card.array(std::vector<int32_t>(40)),
-                                  card.zeros<float>(1), 1, 1, 40, 1, false);
+      select_rows_backward<float>(card.on(), card.random<float>(40 * 32),
+                                  card.array(std::vector<int32_t>(40)), card.zeros<float>(32), 1, 1, 40, 32,
+                                  false);
     },
     [](Card& card) {
       sample<float>(card.on(), {.top_k = 2, .top_p = 0.9}, card.random<float>(129), 129,
