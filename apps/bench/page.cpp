@@ -171,6 +171,8 @@ std::string technique_cell(const BenchRow& row) {
               (row.file.empty() ? "" : "<br><small>" + escape(row.file) + "</small>"));
 }
 
+std::string inputs_cell(const BenchRow& row) { return "<td class=\"inputs\">" + escape(row.shape) + "</td>"; }
+
 std::string state_of(const BenchRow& row) {
   return !row.failure.empty() ? "cannot be called: " + row.failure
          : row.error > 1      ? "WRONG"
@@ -188,7 +190,7 @@ std::string timed_table(const BenchTable& table, const std::string& device, cons
   for (const BenchRow& row : table.rows) {
     if (row.device != device) continue;
     html += concat(is_right(row) ? "<tr>" : "<tr class=\"differs\">", technique_cell(row),
-                   cell(escape(row.pass)), cell(escape(row.shape)));
+                   cell(escape(row.pass)), inputs_cell(row));
     if (!is_timed(row)) {
       html += concat("<td colspan=\"7\">", escape(state_of(row)), "</td>", cell(printed("%.2f", row.error)),
                      "</tr>\n");
@@ -233,7 +235,7 @@ std::string launch_table(const BenchTable& table, const std::string& device) {
         floor.seconds > 0 ? concat(printed("%.2f us", 1e6 * floor.seconds), " <small>", floor.bound, ", of ",
                                    escape(row.large_shape.empty() ? row.shape : row.large_shape), "</small>")
                           : "";
-    std::string head = technique_cell(row) + cell(escape(row.pass)) + cell(escape(row.shape));
+    std::string head = technique_cell(row) + cell(escape(row.pass)) + inputs_cell(row);
     std::string end = cell(at_least);
     const auto add = [&](const std::string& cells) {
       html += concat(is_right(row) ? "<tr>" : "<tr class=\"differs\">",
