@@ -197,7 +197,8 @@ TEST_CASE("bench: mistakes are named") {
   refused({"bench", "compare", "no.json", "no.json"}, 1, "no.json");
   refused({"bench", "compare", "text.txt", "text.txt"}, 1, "text.txt: not a file of galvan bench: ");
   refused({"bench", "compare", "a.json", "b.json", "--dtype", "f32"}, 2, "--dtype does nothing with files");
-  refused({"bench", "page", "a.json"}, 2, "bench page needs FILES.json and --html FILE or --write-ladders FILE");
+  refused({"bench", "page", "a.json"}, 2,
+          "bench page needs FILES.json and --html FILE or --write-ladders FILE");
   refused({"bench", "--pairs", "3"}, 2, "--pairs does nothing with one build");
   refused({"bench", "--against", "x", "--samples", "3"}, 2, "--samples does nothing with --against");
   refused({"bench", "--shape", "B=64,X=2"}, 1,
