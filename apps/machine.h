@@ -9,8 +9,8 @@ namespace galvan {
 std::string processor_name();
 
 std::string compiler_name();  // that built this program, with its version
-const char*
-commit();  // that it was built from, "-dirty" if more was changed; "not known" outside of a git checkout
+// The commit that this program was built from, with "-dirty" if more was changed; "not known" outside of a git checkout.
+const char* commit();
 
 // Bytes of memory that this process may use: the machine's, or less in a container.
 int64_t physical_memory();

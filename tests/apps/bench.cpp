@@ -145,6 +145,8 @@ TEST_CASE("bench: a table is measured, kept, and read back") {
   CHECK(ceilings_of(table, "cpu").bytes_per_second > 1e8);
   CHECK(ceilings_of(table, "cpu").flops_per_second > 1e8);
   CHECK(table.date.size() == 10);
+  CHECK(table.machine.at(1).first == "commit");
+  CHECK(table.machine.at(1).second.size() >= 9);  // of a hash, or "not known"
   CHECK(table.rows[0].pass == "forward");
   CHECK(table.rows[0].times.size() == 8);
   CHECK(table.rows[0].bytes > 0);
@@ -201,6 +203,12 @@ TEST_CASE("bench: mistakes are named") {
           "bench page needs FILES.json and --html FILE or --write-ladders FILE");
   refused({"bench", "--pairs", "3"}, 2, "--pairs does nothing with one build");
   refused({"bench", "--against", "x", "--samples", "3"}, 2, "--samples does nothing with --against");
+#ifndef GALVAN_CUDA
+  refused({"bench", "--against", "x", "--device", "cuda"}, 1,
+          "bench: --against takes times, and a card has none here: this build has no CUDA");
+#endif
+  refused({"bench", "compare", "a.json", "b.json", "--write-ladders", "c.md"}, 2,
+          "--write-ladders does nothing with compare");
   refused({"bench", "--shape", "B=64,X=2"}, 1,
           "--shape: expected sizes of B, T, C, H, V such as B=64,T=1024, got 'X=2'");
   refused({"bench", "--shape", "C=100"}, 1, "--shape: C 100 is not an even number for each of H 6 heads");
