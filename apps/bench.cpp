@@ -39,7 +39,7 @@ Paired pair_up(const BenchTable& old_table, const BenchTable& new_table) {
     if (const auto found = old_rows.find(key_of(row));
         found != old_rows.end() && !row.times.empty() && !found->second->times.empty()) {
       paired.names.push_back(key_of(row));
-      paired.times.push_back({found->second->times, row.times});
+      paired.times.push_back({found->second->times, row.times, found->second->clock, row.clock});
     }
   check(!paired.names.empty(), "bench: the two have no row in common");
   if (const size_t left = old_table.rows.size() + new_table.rows.size() - 2 * paired.names.size(); left > 0)
@@ -81,7 +81,7 @@ measured ceilings allow. `error` is the distance from f64 as a share of what rou
 wrong, and has no time. Where a kernel has several versions they are timed in turn; `x base` and `x lib` are
 the medians of how many times as fast as the baseline and the library they were. Where nothing changed,
 --against has any verdict at all with a chance of alarm-rate at most; of two files that holds only if the
-machine was in one state both times. The exit code is 3 when a row is slower, 4 when a result is wrong.)";
+machine was in one state both times, and of a card's rows the cycles must agree. The exit code is 3 when a row is slower, 4 when a result is wrong.)";
   }
 
   void add_options(Settings& settings) override {

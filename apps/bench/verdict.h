@@ -26,6 +26,7 @@ struct Comparison {
 // Seconds; of pairs, the i-th of both were taken one after the other.
 struct Times {
   std::vector<double> old_times, new_times;
+  double old_clock = 0, new_clock = 0;  // of a card, in cycles a second; 0: not known
 };
 
 // The chance, two-sided, if each difference were as likely to have the other sign. Equal ranks are shared, zeros left out.
@@ -37,6 +38,7 @@ double rank_sum_p(std::span<const double> a, std::span<const double> b);
 
 // `alarm_rate`: the chance at most that a table in which nothing changed has a verdict.
 std::vector<Comparison> compare_pairs(std::span<const Times> rows, double alarm_rate);
+// Where both clocks are known, the cycles must say what the times say: a card that was let run faster is no faster kernel.
 std::vector<Comparison> compare_samples(std::span<const Times> rows, double alarm_rate);
 
 // The least number of pairs with which a table of so many rows can have a verdict.

@@ -187,6 +187,25 @@ TEST_CASE("bench compare finds what became slower, and says so with its exit cod
   CHECK(same.out.find("0 faster, 0 slower, 3 that can't be told apart.\n") != std::string::npos);
 }
 
+TEST_CASE("a card that ran at another clock is no verdict on its kernels") {
+  Times row;
+  for (int i = 0; i < 20; ++i) {
+    row.old_times.push_back(1e-5 * (1 + 0.01 * i));
+    row.new_times.push_back(0.8 * row.old_times.back());
+  }
+  const auto verdict = [&](double old_clock, double new_clock) {
+    row.old_clock = old_clock;
+    row.new_clock = new_clock;
+    return compare_samples(std::vector<Times>{row}, 0.05)[0].verdict;
+  };
+  CHECK(verdict(0, 0) == SpeedVerdict::faster);
+  CHECK(verdict(0, 1.98e9) == SpeedVerdict::faster);
+  CHECK(verdict(1.98e9, 1.98e9) == SpeedVerdict::faster);
+  CHECK(verdict(1.584e9, 1.98e9) == SpeedVerdict::cannot_tell);  // as many cycles
+  CHECK(verdict(1.2e9, 1.98e9) == SpeedVerdict::cannot_tell);    // more of them
+  CHECK(verdict(1.98e9, 1.2e9) == SpeedVerdict::faster);
+}
+
 TEST_CASE("bench: mistakes are named") {
   const Workplace place;
   const auto refused = [&](const std::vector<std::string>& arguments, int code, const std::string& message) {
