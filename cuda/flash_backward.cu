@@ -4,11 +4,13 @@
 //   dV = P^T dO        dQ = scale dS K        dK = scale dS^T Q        delta[t] = <dO[t], O[t]>
 // Shapes   q, y, dy, dq: [B, H, Tq, D]; k, v, dk, dv: [B, G, Tk, D], of H / G heads each; lse: [B, H, Tq]; D a
 //          multiple of 8
-// Memory   q, k, v, y, dy, lse, dq, dk and dv once. Asked for, from L2, for dQ: k and v by every 64 queries of a
-//          head, and dy twice; for dK and dV: q, y, dy and lse by every 64 keys
+// Memory   q, k, v, y, dy, lse, dq, dk and dv once. Asked for, from L2, with more than 64 keys, for dQ: k and v by
+//          every 64 queries of a head, and dy twice; for dK and dV: q, y, dy and lse by every 64 keys
 // Compute  14 B H Tq Tk D FLOPs, half of that when causal: S and dP are made twice, since dQ sums over keys and
-//          dK and dV over queries, each in one block's order, without atomics
-// Launch   one, of 4 warps for 64 keys of a key/value head and for 64 queries of a head (cuda/flash.h)
+//          dK and dV over queries, each in one block's order, without atomics. 10 B H Tq Tk D up to 64 keys: who has
+//          all keys of its queries makes all three
+// Launch   one, of 4 warps for 64 keys of a key/value head and, with more than 64, for 64 queries of a head
+//          (cuda/flash.h)
 #include <algorithm>
 
 #include "core/kernels.h"
@@ -109,10 +111,14 @@ __device__ inline void query_gradients(int64_t block, const AttentionSizes& size
   store_rows(sums, {scale, scale}, dq, b, h, warp_first, sizes.Tq, D);
 }
 
-// --- dK and dV ---
+// --- dK and dV, and dQ where one block has all keys ---
 
-template <int kD>
-constexpr size_t kKeyBytes = sizeof(bfloat16) * (2 * Tiles<kD>::kM + 6 * kN) * Tiles<kD>::kStride;
+// From one row of dS^T (kM keys, kN queries) to the next: stores of pairs and ldmatrix meet no bank twice.
+constexpr int kWeightStride = kN + 8;
+
+template <int kD, bool kAllKeys>
+constexpr size_t kKeyBytes = sizeof(bfloat16) * ((2 * Tiles<kD>::kM + 6 * kN) * Tiles<kD>::kStride +
+                                                 (kAllKeys ? Tiles<kD>::kM * kWeightStride : 0));
 
 // delta[row] = <dy[row], y[row]> for the rows of two tiles (kN, kD); neighbouring threads share one.
 template <int kD>
@@ -129,28 +135,68 @@ __device__ inline void row_deltas(const bfloat16* y_tile, const bfloat16* dy_til
   if (part == 0) delta[row] = sum;
 }
 
+// A warp's 16 rows of dS^T, as sums of a product, to their place among all rows.
+__device__ inline void share_weights(const float (&ds)[kN / 8][4], bfloat16* weights) {
+  bfloat16* const mine = weights + (16 * warp_id() + pair_row()) * kWeightStride + pair_column();
+#pragma unroll
+  for (int n = 0; n < kN / 8; ++n) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r)
+      pack_at<2>(mine + 8 * r * kWeightStride + 8 * n) =
+          std::bit_cast<Pack<bfloat16, 2>>(pack_bf16(ds[n][2 * r], ds[n][2 * r + 1]));
+  }
+}
+
+// dQ of kN queries from dS^T (kM, kN) and all their keys (kM, kD): a warp makes 16 queries' half of the columns.
 template <int kD>
-__device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes, const Inputs& in,
-                                     const HeadRows<bfloat16>& dk, const HeadRows<bfloat16>& dv) {
+__device__ inline void store_query_gradients(const bfloat16* weights, const bfloat16* k_tile, float scale,
+                                             HeadRows<bfloat16> dq, int b, int h, int q0, int end, int D) {
+  static_assert(kWarps == kN / 16 * 2);
+  const int queries = warp_id() % 2 * 16, columns = warp_id() / 2 * (kD / 2);
+  const bfloat16* const left =
+      weights + (lane_id() % 8 + lane_id() / 16 * 8) * kWeightStride + queries + lane_id() / 8 % 2 * 8;
+  const bfloat16* const right = k_tile + lane_id() % 16 * Tiles<kD>::kStride + columns + lane_id() / 16 * 8;
+  float sums[kD / 16][4] = {};
+#pragma unroll
+  for (int k = 0; k < Tiles<kD>::kM; k += 16) {
+    uint32_t a[4], b[4];
+    ldmatrix_x4_transposed(a, left + k * kWeightStride);
+#pragma unroll
+    for (int n = 0; n < kD / 16; n += 2) {
+      ldmatrix_x4_transposed(b, right + k * Tiles<kD>::kStride + 8 * n);
+      mma_m16n8k16(sums[n], a, b[0], b[1]);
+      mma_m16n8k16(sums[n + 1], a, b[2], b[3]);
+    }
+  }
+  dq.data += columns;
+  store_rows(sums, {scale, scale}, dq, b, h, q0 + queries, end, D - columns);
+}
+
+template <int kD, bool kAllKeys>
+__device__ inline void key_gradients(int block, const AttentionSizes& sizes, const Inputs& in,
+                                     const HeadRows<bfloat16>& dq, const HeadRows<bfloat16>& dk,
+                                     const HeadRows<bfloat16>& dv) {
   constexpr int kM = Tiles<kD>::kM, kTile = kN * Tiles<kD>::kStride;
   GALVAN_SHARED(float[2][kN], shared_lse);  // in use and to come
   GALVAN_SHARED(float[kN], delta);
   bfloat16* const k_tile = dynamic_shared<bfloat16>();        // (kM, kD)
   bfloat16* const v_tile = k_tile + kM * Tiles<kD>::kStride;  // (kM, kD)
   bfloat16* const q_tiles =
-      v_tile + kM * Tiles<kD>::kStride;  // (2, 3, kN, kD): q, dy and y, in use and to come
-  const int64_t tiles = (sizes.Tk + kM - 1) / kM, group = sizes.H / sizes.G;
-  const int64_t b = block / tiles / sizes.G, g = block / tiles % sizes.G;
-  const int first = static_cast<int>(block % tiles) * kM, warp_first = first + 16 * warp_id();
+      v_tile + kM * Tiles<kD>::kStride;               // (2, 3, kN, kD): q, dy and y, in use and to come
+  bfloat16* const weights = q_tiles + 2 * 3 * kTile;  // (kM, kN) with kAllKeys: dS^T
+  const int tiles = kAllKeys ? 1 : static_cast<int>((sizes.Tk + kM - 1) / kM);
+  const int G = static_cast<int>(sizes.G), group = static_cast<int>(sizes.H) / G;
+  const int b = block / tiles / G, g = block / tiles % G;
+  const int first = block % tiles * kM, warp_first = first + 16 * warp_id();
   const int D = static_cast<int>(sizes.D), Tq = static_cast<int>(sizes.Tq), Tk = static_cast<int>(sizes.Tk);
   const float scale = static_cast<float>(sizes.scale);
 
   // The queries that see a key of the tile, of each head that shares it.
   const int older = Tk - Tq;  // query t stands at key t + older
-  const int begin = sizes.causal && first > older ? first - older : 0;
-  const int steps = (Tq - begin + kN - 1) / kN, count = steps * static_cast<int>(group);
+  const int begin = !kAllKeys && sizes.causal && first > older ? first - older : 0;
+  const int steps = (Tq - begin + kN - 1) / kN, count = steps * group;
   const auto fetch = [&](int step, int stage) {
-    const int64_t h = g * group + step / steps;
+    const int h = g * group + step / steps;
     const int q0 = begin + step % steps * kN;
     bfloat16* const tile = q_tiles + stage * 3 * kTile;
     fetch_rows<kD, kN>(in.q, b, h, q0, Tq, D, tile);
@@ -185,8 +231,9 @@ __device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes,
     const int queries = Tq - q0;  // more than kN of them count as kN
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      // From which query on they see this row's key.
-      const int seen_from = sizes.causal ? warp_first + pair_row() + 8 * r - older - q0 : 0;
+      // From which query on they see this row's key. Where there is none dQ must not see it either.
+      const int key = warp_first + pair_row() + 8 * r;
+      const int seen_from = kAllKeys && key >= Tk ? kN : sizes.causal ? key - older - q0 : 0;
 #pragma unroll
       for (int n = 0; n < kN / 8; ++n) {
 #pragma unroll
@@ -206,8 +253,13 @@ __device__ inline void key_gradients(int64_t block, const AttentionSizes& sizes,
       for (int e = 0; e < 4; ++e) dp[n][e] = s[n][e] * (dp[n][e] - delta[8 * n + pair_column() + e % 2]);
     }
     add_product<kD>(dk_sums, dp, q_tile);
+    if constexpr (kAllKeys) {
+      share_weights(dp, weights);
+      __syncthreads();  // all rows of dS^T are there before they are read
+      store_query_gradients<kD>(weights, k_tile, scale, dq, b, g * group + step / steps, q0, Tq, D);
+    }
     cp_async_wait<0>();
-    __syncthreads();  // the next tiles are there for all, and all have read these and delta
+    __syncthreads();  // the next tiles are there for all, and all have read these, delta and dS^T
   }
   store_rows(dk_sums, {scale, scale}, dk, b, g, warp_first, sizes.Tk, D);
   store_rows(dv_sums, {1, 1}, dv, b, g, warp_first, sizes.Tk, D);
@@ -218,10 +270,17 @@ template <int kD>
 __device__ void flash_gradients(AttentionSizes sizes, Inputs in, HeadRows<bfloat16> dq, HeadRows<bfloat16> dk,
                                 HeadRows<bfloat16> dv, unsigned key_blocks) {
   if (blockIdx.x < key_blocks) {
-    key_gradients<kD>(blockIdx.x, sizes, in, dk, dv);
+    key_gradients<kD, false>(static_cast<int>(blockIdx.x), sizes, in, dq, dk, dv);
   } else {
     query_gradients<kD>(blockIdx.x - key_blocks, sizes, in, dq);
   }
+}
+
+// Of keys that fit into one tile.
+template <int kD>
+__device__ void flash_gradients_of_few_keys(AttentionSizes sizes, Inputs in, HeadRows<bfloat16> dq,
+                                            HeadRows<bfloat16> dk, HeadRows<bfloat16> dv) {
+  key_gradients<kD, true>(static_cast<int>(blockIdx.x), sizes, in, dq, dk, dv);
 }
 
 }  // namespace
@@ -232,21 +291,30 @@ void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const bfl
                         HeadRows<bfloat16> dk, HeadRows<bfloat16> dv) {
   const Inputs in{q, k, v, y, dy, lse};
   attention_tiles::with_padded_head(sizes.D, [&]<int kD>() {
+    constexpr int kM = Tiles<kD>::kM;
+    // As many blocks as a multiprocessor has registers for. Replicas' arguments leave too few for the largest heads:
+    // these take turns.
+    constexpr auto kBody = [](int replica_blocks) {
+      return Body{.threads = kThreads,
+                  .blocks = kD <= 32   ? 4
+                            : kD <= 64 ? 3
+                                       : 2,
+                  .replicas = kD <= 64,
+                  .replica_blocks = kD <= 32 ? replica_blocks : 2};
+    };
     const auto blocks = [](int64_t heads, int64_t rows) {
-      return static_cast<unsigned>(heads * ((rows + Tiles<kD>::kM - 1) / Tiles<kD>::kM));
+      return static_cast<unsigned>(heads * ((rows + kM - 1) / kM));
     };
     const unsigned of_keys = blocks(sizes.B * sizes.G, sizes.Tk),
                    of_queries = blocks(sizes.B * sizes.H, sizes.Tq);
-    if (of_keys + of_queries == 0) return;
-    constexpr int kBlocks = kD <= 32 ? 4 : kD <= 64 ? 3 : 2;  // whose registers a multiprocessor has
-    launch_body<flash_gradients<kD>,
-                // Replicas' arguments leave too few registers for the largest heads: these take turns.
-                Body{.threads = kThreads,
-                     .blocks = kBlocks,
-                     .replicas = kD <= 64,
-                     .replica_blocks = kD <= 32 ? 4 : 2}>(of_keys + of_queries, kThreads,
-                                                          std::max(kKeyBytes<kD>, kQueryBytes<kD>), on.stream,
-                                                          sizes, in, dq, dk, dv, of_keys);
+    if (of_keys > 0 && sizes.Tk <= kM) {
+      launch_body<flash_gradients_of_few_keys<kD>, kBody(3)>(of_keys, kThreads, kKeyBytes<kD, true>,
+                                                             on.stream, sizes, in, dq, dk, dv);
+    } else if (of_keys + of_queries > 0) {
+      launch_body<flash_gradients<kD>, kBody(4)>(of_keys + of_queries, kThreads,
+                                                 std::max(kKeyBytes<kD, false>, kQueryBytes<kD>), on.stream,
+                                                 sizes, in, dq, dk, dv, of_keys);
+    }
   });
 }
 

@@ -54,7 +54,7 @@ TEST_CASE_TEMPLATE("attention equals the CPU's for every head size", T, float, d
 }
 
 TEST_CASE_TEMPLATE("attention equals the CPU's for every length", T, float, double, bfloat16) {
-  for (const int64_t steps : {1, 31, 65, 130})
+  for (const int64_t steps : {1, 31, 64, 65, 130})
     for (const bool causal : {false, true})
       check_attention<T>(
           {.B = 2, .H = 2, .G = 2, .Tq = steps, .Tk = steps, .D = 32, .causal = causal, .scale = 0.25});

@@ -20,13 +20,14 @@ Traffic forward(const std::string& what, bool bf16, int64_t Tq, int64_t Tk, int6
           2 * queries + 2 * keys + lse, 2 * queries + 2 * keys * H / G * tiles + lse};
 }
 
-// A backward, of two launches or, in bf16, of one. dQ: q, k, v, y, dy and lse to dq, with k and v for every kM queries, and rows of dy
-// for delta once more. dK and dV: q, k, v, y, dy and lse to dk and dv, q, dy and y for every kM keys; without the
-// products' tiles in bfloat16 delta reads dy once more.
+// A backward, of two launches or, in bf16, of one. dQ: q, k, v, y, dy and lse to dq, with k and v for every kM queries,
+// and rows of dy for delta once more; in bf16, up to kM keys, nothing but dq, which comes with dK and dV. These: q, k, v,
+// y, dy and lse to dk and dv, q, dy and y for every kM keys; without the products' tiles in bfloat16 delta reads dy once
+// more.
 Traffic backward(const std::string& what, bool bf16, int64_t Tq, int64_t Tk, int64_t kM) {
   const int64_t size = bf16 ? 2 : 4, queries = B * H * Tq * D * size, keys = B * G * Tk * D * size;
   const int64_t query_tiles = (Tq + kM - 1) / kM, key_tiles = (Tk + kM - 1) / kM, lse = B * H * Tq * 4;
-  const int64_t of_dq = 5 * queries + 2 * keys * H / G * query_tiles + lse;
+  const int64_t of_dq = bf16 && Tk <= kM ? queries : 5 * queries + 2 * keys * H / G * query_tiles + lse;
   const int64_t of_dk = 4 * keys + ((bf16 ? 3 : 4) * queries + lse) * key_tiles;
   return {
       what,
@@ -56,10 +57,9 @@ std::vector<Statement> attention_statements() {
        "are never stored",
        {forward("bf16", true, 128, 192, 64)}},
       {"flash_backward.cu",
-       "q, k, v, y, dy, lse, dq, dk and dv once. Asked for, from L2, for dQ: k and v by every 64 queries of "
-       "a "
-       "head, and dy twice; for dK and dV: q, y, dy and lse by every 64 keys",
-       {backward("bf16", true, 192, 128, 64)}},
+       "q, k, v, y, dy, lse, dq, dk and dv once. Asked for, from L2, with more than 64 keys, for dQ: k and v "
+       "by every 64 queries of a head, and dy twice; for dK and dV: q, y, dy and lse by every 64 keys",
+       {backward("bf16", true, 192, 128, 64), backward("bf16, few keys", true, 192, 64, 64)}},
   };
 }
 

@@ -126,6 +126,10 @@ const std::vector<Case> kCases = {
       attend<bfloat16>(card,
                        {.B = 1, .H = 1, .G = 1, .Tq = 65, .Tk = 65, .D = 8, .causal = false, .scale = 1});
     },
+    [](Card& card) {
+      attend<bfloat16>(card,
+                       {.B = 1, .H = 1, .G = 1, .Tq = 65, .Tk = 33, .D = 8, .causal = false, .scale = 1});
+    },
     sum_by("interleaved"),
     sum_by("sequential"),
     product_by<float>("shared_tiles"),
