@@ -14,17 +14,18 @@ namespace galvan {
 
 template <class In>
 struct GemmKernels {
-  static constexpr int kVectors = 2;    // width of a tile, in vectors
-  static constexpr int kMaxRows = 12;   // height of a tile, at most
-  static constexpr int kMaxWidth = 32;  // kVectors times lanes, at most
+  static constexpr int kMaxRows = 8;     // height of a tile, at most
+  static constexpr int kMaxVectors = 3;  // its width in vectors, at most
+  static constexpr int kMaxWidth = 48;   // its width, at most
 
   // c[r, 0..width) = start[r, 0..width) + sum_u a[r, u] b[u, 0..width), 0 <= u < units.
   // a: rows lda units apart. b: packed, rows `width` units apart. start and c may be the same.
   // next_a: the a of the next tile, brought near meanwhile.
   using Tile = void (*)(int64_t units, const void* a, int64_t lda, const void* b, const void* next_a,
                         const Acc<In>* start, int64_t start_stride, Acc<In>* c, int64_t ldc);
-  Tile tile[kMaxRows][kVectors];               // by rows - 1 and by vectors - 1
-  Tile tile_transposed_a[kMaxRows][kVectors];  // reads a[u * lda + r]; null unless units are elements of In
+  using Tiles = Tile[kMaxRows][kMaxVectors];  // by rows - 1 and by vectors - 1
+  Tiles tile = {};
+  Tiles tile_transposed_a = {};  // reads a[u * lda + r]; null unless units are elements of In
 
   // op(A)[0..rows, 0..depth) -> dst[r * dst_stride + u]. dst_stride is a multiple of 16; the units from the
   // last one of a row up to the next multiple of 16 may be overwritten.
@@ -41,6 +42,7 @@ struct GemmKernels {
   void (*store_tile)(int64_t rows, int64_t columns, const Acc<In>* sums, int64_t width, In* c, int64_t ldc);
 
   int rows;        // height of a full tile
+  int vectors;     // its width
   int lanes;       // sums in a vector
   int unit;        // elements of In in a unit of depth
   int unit_bytes;  // what a packed unit takes

@@ -7,11 +7,14 @@ namespace galvan {
 namespace GALVAN_ISA {
 namespace {
 
-// Tile heights leave registers for the sums, for one row of B, and for one element of A.
-//   AVX-512  32 registers: 12 x 2 sums + 2 + 1
-//   AVX2     16 registers:  6 x 2 sums + 2 + 1
-//   others   16 registers:  4 x 2 sums + 2 + 1, and products where there is no FMA
-constexpr int kRows = kIsa == Isa::avx512 ? 12 : kIsa == Isa::avx2 ? 6 : 4;
+// Tiles leave registers for the sums, for one row of B, and for one element of A.
+//   AVX-512  32 registers: 8 x 3 sums + 3 + 1, which loads less for a product than 12 x 2
+//   AVX2     16 registers: 6 x 2 sums + 2 + 1
+//   others   16 registers: 4 x 2 sums + 2 + 1, and products where there is no FMA
+constexpr int kRows = kIsa == Isa::avx512 ? 8 : kIsa == Isa::avx2 ? 6 : 4;
+constexpr int kVectors = kIsa == Isa::avx512 ? 3 : 2;
+// Units at a time: with so many sums the loop's own work takes ports and power from products.
+constexpr int kUnroll = kIsa == Isa::avx512 ? 4 : 1;
 
 template <class V>
 GALVAN_INLINE V multiply_add(V a, V b, V sum) {
@@ -39,7 +42,7 @@ GALVAN_INLINE void opaque(T*& pointer) {
 template <int R, int width, class T>
 GALVAN_INLINE void fetch_rows(const T* c, int64_t ldc) {
   for (int i = 0; i < R; ++i, c += ldc) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < width; j += kLanes<T>) __builtin_prefetch(c + j, 1);
   }
 }
@@ -48,24 +51,37 @@ GALVAN_INLINE void fetch_rows(const T* c, int64_t ldc) {
 template <class Unit, class T, int R, int NV, class Column>
 GALVAN_INLINE void add_outer_product(T (&sum)[R][NV], const Column& a, const Unit* b) {
   Vec<Unit> b_row[NV];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
   for (int j = 0; j < NV; ++j) b_row[j] = load(b + j * kLanes<Unit>);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int i = 0; i < R; ++i) {
     const Vec<Unit> a_i = broadcast(a(i));
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < NV; ++j) sum[i][j] = multiply_add(a_i, b_row[j], sum[i][j]);
   }
+}
+
+// The same for n units, of which a and b are moved past. a[i] points to rows 4 i to 4 i + 3, lda apart.
+template <int n, class Unit, class T, int R, int NV>
+GALVAN_INLINE void add_units(T (&sum)[R][NV], const Unit* (&a)[(R + 3) / 4], int64_t lda, const Unit*& b) {
+#pragma GCC unroll 4
+  for (int u = 0; u < n; ++u) {
+    add_outer_product<Unit>(
+        sum, [&](int i) { return a[i / 4][i % 4 * lda + u]; }, b);
+    b += NV * kLanes<Unit>;
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < (R + 3) / 4; ++i) a[i] += n;
 }
 
 // c = start + sum
 template <class T, class V, int R, int NV>
 GALVAN_INLINE void add_sums(const V (&sum)[R][NV], const T* start, int64_t start_stride, T* c, int64_t ldc) {
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int i = 0; i < R; ++i, c += ldc, start += start_stride) {
     opaque(c);
     opaque(start);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < NV; ++j) store(c + j * kLanes<T>, load(start + j * kLanes<T>) + sum[i][j]);
   }
 }
@@ -83,22 +99,18 @@ void tile(int64_t units, const void* a_start, int64_t lda, const void* b_start, 
   Vec<T> sum[R][NV] = {};
   // Rows of A are reached from one pointer for every four, which takes fewer registers than a pointer each.
   const Unit* a[(R + 3) / 4];
-#pragma GCC unroll 3
+#pragma GCC unroll 2
   for (int i = 0; i < (R + 3) / 4; ++i) {
     a[i] = static_cast<const Unit*>(a_start) + 4 * i * lda;
     opaque(a[i]);
   }
   for (int64_t left = units; left > 0; left -= line) {
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int i = 0; i < R; ++i)
       __builtin_prefetch(reinterpret_cast<const char*>(a[i / 4] + i % 4 * lda) + to_next);
-    for (int64_t u = left < line ? left : line; u > 0; --u) {
-      add_outer_product<Unit>(
-          sum, [&](int i) { return a[i / 4][i % 4 * lda]; }, b);
-      b += NV * lanes;
-#pragma GCC unroll 3
-      for (int i = 0; i < (R + 3) / 4; ++i) ++a[i];
-    }
+    int64_t u = left < line ? left : line;
+    for (; u >= kUnroll; u -= kUnroll) add_units<kUnroll>(sum, a, lda, b);
+    for (; u > 0; --u) add_units<1>(sum, a, lda, b);
   }
   add_sums(sum, start, start_stride, c, ldc);
 }
@@ -188,7 +200,7 @@ void copy(const Source& source, int64_t rows, int64_t columns, Unit* dst, int64_
 template <class Source, class Unit = typename Source::Unit>
 void copy_to_panels(const Source& source, int64_t begin, int64_t end, int64_t columns, Unit* dst,
                     int64_t panel_stride) {
-  constexpr int lanes = kLanes<Unit>, width = GemmKernels<float>::kVectors * lanes;
+  constexpr int lanes = kLanes<Unit>, width = kVectors * lanes;
   for (int64_t r = begin; r < end; ++r) {
     for (int64_t j = 0; j < columns; j += width) {
       const int64_t left = columns - j;
@@ -240,23 +252,31 @@ void store_tile(int64_t rows, int64_t columns, const Acc<In>* sums, int64_t widt
   }
 }
 
-template <class In, int... R>
-constexpr GemmKernels<In> make_kernels(std::integer_sequence<int, R...>) {
+// The instances for tiles of every size.
+template <class In, int... Sizes>
+constexpr GemmKernels<In> make_kernels(std::integer_sequence<int, Sizes...>) {
   using T = Acc<In>;
-  return {.tile = {{tile<T, T, R + 1, 1>, tile<T, T, R + 1, 2>}...},
-          .tile_transposed_a = {{tile_transposed_a<T, T, R + 1, 1>, tile_transposed_a<T, T, R + 1, 2>}...},
-          .pack_a = pack_a<In>,
-          .pack_b = pack_b<In>,
-          .store_tile = store_tile<In>,
-          .rows = kRows,
-          .lanes = kLanes<T>,
-          .unit = 1,
-          .unit_bytes = sizeof(T),
-          .packs_a = sizeof(In) != sizeof(T)};
+  GemmKernels<In> kernels = {.pack_a = pack_a<In>,
+                             .pack_b = pack_b<In>,
+                             .store_tile = store_tile<In>,
+                             .rows = kRows,
+                             .vectors = kVectors,
+                             .lanes = kLanes<T>,
+                             .unit = 1,
+                             .unit_bytes = sizeof(T),
+                             .packs_a = sizeof(In) != sizeof(T)};
+  ((kernels.tile[Sizes / kVectors][Sizes % kVectors] =
+        tile<T, T, Sizes / kVectors + 1, Sizes % kVectors + 1>),
+   ...);
+  ((kernels.tile_transposed_a[Sizes / kVectors][Sizes % kVectors] =
+        tile_transposed_a<T, T, Sizes / kVectors + 1, Sizes % kVectors + 1>),
+   ...);
+  return kernels;
 }
+using EverySize = std::make_integer_sequence<int, kRows * kVectors>;
 
 template <class In>
-constexpr GemmKernels<In> kKernels = make_kernels<In>(std::make_integer_sequence<int, kRows>{});
+constexpr GemmKernels<In> kKernels = make_kernels<In>(EverySize{});
 
 #ifdef __AVX512F__
 void pack_a_pairs(const bfloat16* a, int64_t lda, bool transpose, int64_t rows, int64_t depth, void* dst,
@@ -281,20 +301,23 @@ void pack_b_pairs(const bfloat16* b, int64_t ldb, bool transpose, int64_t begin,
   }
 }
 
-template <int... R>
-constexpr GemmKernels<bfloat16> make_pair_kernels(std::integer_sequence<int, R...>) {
-  return {.tile = {{tile<Pair, float, R + 1, 1>, tile<Pair, float, R + 1, 2>}...},
-          .tile_transposed_a = {},
-          .pack_a = pack_a_pairs,
-          .pack_b = pack_b_pairs,
-          .store_tile = store_tile<bfloat16>,
-          .rows = kRows,
-          .lanes = kLanes<float>,
-          .unit = 2,
-          .unit_bytes = sizeof(Pair),
-          .packs_a = false};
+template <int... Sizes>
+constexpr GemmKernels<bfloat16> make_pair_kernels(std::integer_sequence<int, Sizes...>) {
+  GemmKernels<bfloat16> kernels = {.pack_a = pack_a_pairs,
+                                   .pack_b = pack_b_pairs,
+                                   .store_tile = store_tile<bfloat16>,
+                                   .rows = kRows,
+                                   .vectors = kVectors,
+                                   .lanes = kLanes<float>,
+                                   .unit = 2,
+                                   .unit_bytes = sizeof(Pair),
+                                   .packs_a = false};
+  ((kernels.tile[Sizes / kVectors][Sizes % kVectors] =
+        tile<Pair, float, Sizes / kVectors + 1, Sizes % kVectors + 1>),
+   ...);
+  return kernels;
 }
-constexpr GemmKernels<bfloat16> kPairKernels = make_pair_kernels(std::make_integer_sequence<int, kRows>{});
+constexpr GemmKernels<bfloat16> kPairKernels = make_pair_kernels(EverySize{});
 #endif
 
 template <class In>

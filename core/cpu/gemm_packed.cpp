@@ -26,14 +26,14 @@
 namespace galvan {
 namespace {
 
-constexpr int64_t kMaxDepthBytes = 2048;   // of one row of A: 12 rows fill three quarters of a 32 KiB L1
-constexpr int64_t kMaxColumns = 4096;      // of B packed at a time
-constexpr double kTasks = 128;             // that a block is cut into, if that gives tasks of
-constexpr double kMinTaskFlops = 5e5;      //   at least about 5 us
-constexpr double kMaxTaskFlops = 8e6;      //   and at most 80 us
-constexpr double kInlineFlops = 1e5;       // below, waking other threads costs more than it gains
-constexpr int64_t kMaxPanelsInPlace = 16;  // of B, to read a transposed A without packing it
-constexpr int64_t kPackRows = 32;          // rows of memory that one task packs, a multiple of 32
+constexpr int64_t kMaxDepthBytes = 2048;     // of one row of A: 8 rows fill half of a 32 KiB L1
+constexpr int64_t kMaxColumns = 4096;        // of B packed at a time
+constexpr double kTasks = 128;               // that a block is cut into, if that gives tasks of
+constexpr double kMinTaskFlops = 5e5;        //   at least about 5 us
+constexpr double kMaxTaskFlops = 8e6;        //   and at most 80 us
+constexpr double kInlineFlops = 1e5;         // below, waking other threads costs more than it gains
+constexpr int64_t kMaxColumnsInPlace = 512;  // of B, to read a transposed A without packing it
+constexpr int64_t kPackRows = 32;            // rows of memory that one task packs, a multiple of 32
 
 // Of packed B that a task uses: half of L2. It changes who computes what, never how a sum is made.
 int64_t task_panel_bytes() {
@@ -88,7 +88,7 @@ class PackedProduct {
   using Kernels = GemmKernels<In>;
 
   PackedProduct(const Gemm<In, Out>& product, const Kernels& kernels)
-      : g_(product), kernels_(kernels), width_(Kernels::kVectors * kernels.lanes) {
+      : g_(product), kernels_(kernels), width_(kernels.vectors * kernels.lanes) {
     const int64_t max_depth = kMaxDepthBytes / kernels.unit_bytes * kernels.unit;
     depth_ = even_pieces(g_.k, max_depth, 16 * kernels.unit);
     units_ = std::min(depth_, g_.k + kernels.unit - 1) / kernels.unit;
@@ -99,7 +99,7 @@ class PackedProduct {
     // So is a transposed A that few panels of B are multiplied with: its rows do share lines of L1, unless they lie
     // so far apart that they push each other out before the next tile comes to them.
     in_place_transposed_ = g_.transpose_a && kernels.unit == 1 && !kernels.packs_a &&
-                           g_.n <= kMaxPanelsInPlace * width_ &&
+                           g_.n <= kMaxColumnsInPlace &&
                            g_.lda * static_cast<int64_t>(sizeof(In)) % 2048 != 0;
     pack_a_ = !in_place_transposed_ && (g_.transpose_a || !in_units || rows_share_lines);
     // Packed, 16 more keep rows from falling on the same lines of a cache.
@@ -234,9 +234,8 @@ class PackedProduct {
   void compute_tile(const Block& block, int64_t i, int64_t rows, int64_t j, int64_t next_i) const {
     const int64_t width = panel_width(block, j);
     const int64_t columns = std::min(width, block.columns - j);
-    static_assert(Kernels::kVectors == 2);
     const auto& tiles = in_place_transposed_ ? kernels_.tile_transposed_a : kernels_.tile;
-    const auto tile = tiles[rows - 1][width > kernels_.lanes];
+    const auto tile = tiles[rows - 1][width / kernels_.lanes - 1];
     const void *a = a_row(block, i), *next_a = a_row(block, next_i);
     const bool first = block.k == 0;
     const bool last = block.k + block.depth == g_.k;
