@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <map>
@@ -122,16 +121,13 @@ class ReplicasCommand : public Command {
     run.training->lock(folder);
     // Another process takes up the trials of a study's that is gone, where it finds nobody at them: from here on it does.
     if (run.stop || study_is_gone()) return 128 + SIGTERM;
-    CLI::App app;
-    Settings settings(app);
+    Settings settings;
     run.training->add_options(settings);
     std::vector<std::string> arguments = trial_arguments(folder, galvan::threads());
     std::string command = "galvan";
     for (const std::string& argument : arguments) command += " " + shell_quoted(argument);
-    arguments.erase(arguments.begin());                // the command's name
-    std::reverse(arguments.begin(), arguments.end());  // as the library wants them
-    app.parse(arguments);
-    settings.apply_command_line();
+    arguments.erase(arguments.begin());  // the command's name
+    settings.parse_arguments(std::move(arguments));
     return run.training->begin(settings, command) ? std::nullopt : std::optional<int>(0);
   }
 

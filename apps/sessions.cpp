@@ -20,7 +20,7 @@ std::string system_name() {
   return concat(name.sysname, " ", name.release, ", ", name.machine);
 }
 
-std::string now() {
+std::string time_text() {
   const std::time_t time = std::time(nullptr);
   char text[40];
   std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", std::gmtime(&time));
@@ -44,7 +44,7 @@ Session this_session(int64_t step, const std::string& command) {
   return {.step = step,
           .facts = {{"command", command},
                     {"folder", std::filesystem::current_path(ignored).string()},
-                    {"started", now()},
+                    {"started", time_text()},
                     {"galvan", GALVAN_VERSION},
                     {"commit", commit()},
                     {"build", GALVAN_BUILD},

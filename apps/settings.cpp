@@ -1,6 +1,7 @@
 #include "apps/settings.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -128,6 +129,11 @@ bool equal(const SettingValue& a, const SettingValue& b) {
 
 }  // namespace
 
+Settings::Settings() : own_app_(std::make_unique<CLI::App>()), app_(*own_app_) {}
+Settings::Settings(CLI::App& app) : app_(app) {}
+Settings::Settings(Settings&&) noexcept = default;
+Settings::~Settings() = default;
+
 void Settings::add(const std::string& name, SettingTarget target, const std::string& help,
                    SettingOptions options) {
   CLI::Option* option = nullptr;
@@ -221,6 +227,12 @@ void Settings::apply_command_line() {
   } catch (const Error& error) {
     throw UsageError(error.what());
   }
+}
+
+void Settings::parse_arguments(std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());  // as the library wants them
+  app_.parse(arguments);
+  apply_command_line();
 }
 
 void Settings::check_unchanged(const std::filesystem::path& file, const std::vector<std::string>& names,

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -59,13 +60,16 @@ struct SettingOptions {
 
 class Settings {
  public:
-  explicit Settings(CLI::App& app) : app_(app) {}
+  Settings();  // of files, or of arguments for parse_arguments()
+  explicit Settings(CLI::App& app);
+  Settings(Settings&&) noexcept;
+  ~Settings();
 
   // The heading of the options that follow, in the help and in files.
   void group(const std::string& name) { group_ = name; }
 
-  // Adds --NAME VALUE, or for a bool --NAME and (if it may stand in files) --no-NAME. The target's present value is the default, which the help
-  // shows unless `help` says its own after "default".
+  // Adds --NAME VALUE, or for a bool --NAME and (if it may stand in files) --no-NAME. The target's present value is the
+  // default, which the help shows unless `help` says its own after "default".
   void add(const std::string& name, SettingTarget target, const std::string& help,
            SettingOptions options = {});
 
@@ -95,6 +99,8 @@ class Settings {
 
   // Sets what the command line has, once the app has parsed it.
   void apply_command_line();
+  // The same of arguments: options and values, without the command's name.
+  void parse_arguments(std::vector<std::string> arguments);
 
   // Throws when the command line has another value for one of `names` than the file; `why` ends the message.
   void check_unchanged(const std::filesystem::path& file, const std::vector<std::string>& names,
@@ -116,6 +122,7 @@ class Settings {
   const Entry* find(const std::string& name) const;
   bool is_used(const Entry& entry) const;
 
+  std::unique_ptr<CLI::App> own_app_;
   CLI::App& app_;
   std::string group_;
   std::vector<Entry> entries_;

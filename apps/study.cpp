@@ -1,6 +1,5 @@
 #include "apps/study.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 
@@ -336,8 +335,7 @@ class Parser {
 
   std::string name_;
   TomlNode root_;
-  CLI::App app_;
-  Settings settings_{app_};
+  Settings settings_;
   TrainSettings train_;
 };
 

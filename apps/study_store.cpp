@@ -56,7 +56,7 @@ void insert_report(Database& db, int64_t number, const StudyReport& report) {
       .run();
 }
 
-double now() {
+double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
@@ -170,8 +170,8 @@ StudyStore::StudyStore(const fs::path& folder, bool reading)
   Transaction change(*db_);
   Statement(*db_, "INSERT INTO sessions(pid, began, beat) VALUES (?, ?, ?)")
       .bind(1, static_cast<int64_t>(::getpid()))
-      .bind(2, now())
-      .bind(3, now())
+      .bind(2, unix_seconds())
+      .bind(3, unix_seconds())
       .run();
   Statement id(*db_, "SELECT last_insert_rowid()");
   id.next();
@@ -236,7 +236,10 @@ double StudyStore::minutes() {
 }
 
 void StudyStore::beat() {
-  Statement(*db_, "UPDATE sessions SET beat = ? WHERE id = ?").bind(1, now()).bind(2, session_).run();
+  Statement(*db_, "UPDATE sessions SET beat = ? WHERE id = ?")
+      .bind(1, unix_seconds())
+      .bind(2, session_)
+      .run();
 }
 
 bool StudyStore::budget_left(const std::vector<StudyTrial>& trials) {

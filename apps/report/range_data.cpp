@@ -1,6 +1,5 @@
 #include "apps/report/range_data.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -15,8 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 ScheduleCurve read_schedule(const fs::path& config) {
-  CLI::App app;
-  Settings settings(app);
+  Settings settings;
   TrainSettings train;
   add_run_options(settings, train);
   settings.apply_file(config);

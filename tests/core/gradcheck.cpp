@@ -18,7 +18,7 @@ GradcheckFunction op(std::function<Tensor(const Tensor&)> f, std::function<Tenso
   };
 }
 
-Tensor random(const Shape& shape, uint64_t seed = 1) {
+Tensor input(const Shape& shape, uint64_t seed = 1) {
   return Tensor::uniform(shape, {.low = -1.0, .seed = seed, .tensor = {.dtype = DType::f64}});
 }
 
@@ -33,39 +33,39 @@ TEST_CASE("gradcheck passes what is right") {
   const auto f = [](std::span<const Tensor> in) {
     return std::vector{mul(softmax_of(in[0]), in[1]), sum(in[1])};
   };
-  CHECK_NOTHROW(gradcheck(f, {random({3, 5}), random({5}, 2)}));
+  CHECK_NOTHROW(gradcheck(f, {input({3, 5}), input({5}, 2)}));
 }
 
 TEST_CASE("gradcheck passes views of an input, and the input itself") {
   const auto views = [](std::span<const Tensor> in) { return std::vector{in[0].slice(1, 1, 4), in[0]}; };
-  CHECK_NOTHROW(gradcheck(views, {random({3, 5})}));
+  CHECK_NOTHROW(gradcheck(views, {input({3, 5})}));
 }
 
 TEST_CASE("gradcheck sees a softmax whose backward returns zeros; sum(y) does not") {
   const auto zeros = op(softmax_of, [](const Tensor& dy) { return mul(dy, 0.0); });
-  CHECK(find_wrong_gradient(zeros, {random({3, 5})}));
+  CHECK(find_wrong_gradient(zeros, {input({3, 5})}));
   // The loss sum(y) is 3 whatever x is: its true gradient is zero, as this backward claims.
   const auto summed = [&](std::span<const Tensor> in) { return std::vector{sum(zeros(in)[0])}; };
-  CHECK_FALSE(find_wrong_gradient(summed, {random({3, 5})}));
+  CHECK_FALSE(find_wrong_gradient(summed, {input({3, 5})}));
 }
 
 TEST_CASE("gradcheck sees a factor, a sign, a missing transposition, a NaN and one wrong element") {
   const auto twice = op([](const Tensor& x) { return mul(x, 2.0); }, [](const Tensor& dy) { return dy; });
-  const auto wrong = find_wrong_gradient(twice, {random({7})});
+  const auto wrong = find_wrong_gradient(twice, {input({7})});
   REQUIRE(wrong);
   CHECK(wrong->input == 0);
   CHECK(wrong->numeric == doctest::Approx(2.0 * wrong->analytic));
 
   const auto sign = op([](const Tensor& x) { return neg(x); }, [](const Tensor& dy) { return dy; });
-  CHECK(find_wrong_gradient(sign, {random({7})}));
+  CHECK(find_wrong_gradient(sign, {input({7})}));
 
   const auto transposed = [](const Tensor& x) { return x.transpose(0, 1); };
-  CHECK(find_wrong_gradient(op(transposed, [](const Tensor& dy) { return dy; }), {random({3, 3})}));
-  CHECK_FALSE(find_wrong_gradient(op(transposed, transposed), {random({3, 3})}));
+  CHECK(find_wrong_gradient(op(transposed, [](const Tensor& dy) { return dy; }), {input({3, 3})}));
+  CHECK_FALSE(find_wrong_gradient(op(transposed, transposed), {input({3, 3})}));
 
   const auto nan = op([](const Tensor& x) { return mul(x, 1.0); },
                       [](const Tensor& dy) { return div(mul(dy, 0.0), mul(dy, 0.0)); });
-  CHECK(find_wrong_gradient(nan, {random({2})}));
+  CHECK(find_wrong_gradient(nan, {input({2})}));
 
   const auto last = op([](const Tensor& x) { return mul(x, 1.0); },
                        [](const Tensor& dy) {
@@ -73,7 +73,7 @@ TEST_CASE("gradcheck sees a factor, a sign, a missing transposition, a NaN and o
                          dx.slice(0, 32, 33).fill_(0.0);
                          return dx;
                        });
-  const auto at = find_wrong_gradient(last, {random({33})});
+  const auto at = find_wrong_gradient(last, {input({33})});
   REQUIRE(at);
   CHECK(at->element == 32);
   CHECK(at->analytic == 0.0);
@@ -84,12 +84,12 @@ TEST_CASE("gradcheck's errors name what is wrong") {
     return std::vector{add(in[0], record("broken", mul(in[1].detach(), 2.0), {in[1]},
                                          [](const Tensor& dy, Needs) -> Grads { return {sub(dy, dy)}; }))};
   };
-  CHECK_THROWS_WITH_AS(gradcheck(f, {random({2}), random({1}, 3)}),
+  CHECK_THROWS_WITH_AS(gradcheck(f, {input({2}), input({1}, 3)}),
                        doctest::Contains("gradcheck: input 1, element 0: analytic 0, numeric "), Error);
-  CHECK_THROWS_WITH_AS(gradcheck(f, {random({2}), Tensor::ones({1})}), "gradcheck: input 1 is f32, not f64",
+  CHECK_THROWS_WITH_AS(gradcheck(f, {input({2}), Tensor::ones({1})}), "gradcheck: input 1 is f32, not f64",
                        Error);
   CHECK_THROWS_WITH_AS(gradcheck(f, {Tensor::arange(2)}), "gradcheck: no input is f64", Error);
   const auto constant = [](std::span<const Tensor> in) { return std::vector{in[0].detach()}; };
-  CHECK_THROWS_WITH_AS(gradcheck(constant, {random({2})}),
+  CHECK_THROWS_WITH_AS(gradcheck(constant, {input({2})}),
                        "gradcheck: no output depends on an input that requires a gradient", Error);
 }

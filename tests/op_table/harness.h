@@ -10,6 +10,7 @@
 #include "bench/op_table/tolerance.h"
 #include "core/autograd.h"
 #include "tests/core/golden.h"
+#include "tests/core/leaves.h"
 
 namespace galvan {
 
@@ -24,12 +25,6 @@ struct Sample {
   std::vector<std::vector<double>> upstream = {};
   std::vector<std::vector<double>> grads = {};
 };
-
-inline Shape shape_of(const std::vector<int64_t>& sizes) {
-  Shape shape;
-  for (int64_t size : sizes) shape.push_back(size);
-  return shape;
-}
 
 inline const OpRow& row_named(const std::string& name) {
   const auto row =
