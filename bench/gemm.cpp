@@ -1,13 +1,16 @@
-// The matrix products of a training step of two presets, by our kernels and by Eigen, beside the processor's
-// peak measured in the same run.
+// The matrix products of a training step of two presets, by our kernels, by Eigen and by any BLAS, beside the
+// processor's peak measured in the same run.
 //
 //   bench_gemm --threads 1 --take best --rounds 30        (--help: all options)
+//   bench_gemm --threads 1 --blas libopenblas.so.0        beside a library that has cblas_sgemm: OpenBLAS, MKL, BLIS
 //   bench_gemm --threads 1 --ladder 3                     the lower rungs of the ladder too (core/cpu/ladder)
 //
-// Every round computes every product once by each backend, in turns who begins, so that all share the noise of the
+// Every round computes every product once by each of them, in turns who begins, so that all share the noise of the
 // machine; the times are medians over the rounds or, with --take best for a machine that others use too, the best ones,
-// and `ratio` is the median over the rounds of Eigen's time to ours. A whole round is some tens of megabytes: operands
-// come from where they come from in training, the outer caches. `count` is how often a step needs the product.
+// and a ratio is the median over the rounds of the other's time to ours. A whole round is some tens of megabytes:
+// operands come from where they come from in training, the outer caches. `count` is how often a step needs the product.
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -36,8 +39,32 @@ struct Options {
   int rounds = 15;
   int ladder = 0;     // rounds of each lower rung
   bool best = false;  // instead of the median
-  std::string preset, json;
+  std::string preset, json, blas;
 };
+
+struct Library {
+  std::string name;
+  std::function<void(const Gemm<float, float>&)> product;
+};
+
+// A shared library's cblas_sgemm, on as many threads as ours.
+Library load_blas(const std::string& file, int threads) {
+  for (const char* variable :
+       {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"})
+    ::setenv(variable, std::to_string(threads).c_str(), 1);  // which it reads when it is loaded
+  void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  check(library != nullptr, "bench_gemm: --blas: ", library ? "" : ::dlerror());
+  using Sgemm = void (*)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                         const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc);
+  const auto sgemm = reinterpret_cast<Sgemm>(::dlsym(library, "cblas_sgemm"));
+  check(sgemm != nullptr, "bench_gemm: --blas: ", file, " has no cblas_sgemm");
+  return {"BLAS", [=](const Gemm<float, float>& g) {
+            constexpr int kRowMajor = 101, kAsItIs = 111, kTransposed = 112;
+            sgemm(kRowMajor, g.transpose_a ? kTransposed : kAsItIs, g.transpose_b ? kTransposed : kAsItIs,
+                  static_cast<int>(g.m), static_cast<int>(g.n), static_cast<int>(g.k), 1, g.a,
+                  static_cast<int>(g.lda), g.b, static_cast<int>(g.ldb), 0, g.c, static_cast<int>(g.ldc));
+          }};
+}
 
 struct Linear {
   int64_t in, out;
@@ -73,8 +100,8 @@ struct Product {
   const char* pass;
   Gemm<float, float> gemm;
   int count;
-  Tensor a, b, c;  // in memory as training has it: huge pages, where there are any
-  std::vector<double> packed_s, eigen_s;
+  Tensor a, b, c;                            // in memory as training has it: huge pages, where there are any
+  std::vector<std::vector<double>> seconds;  // by library and round
 
   Product(const char* pass, const Gemm<float, float>& g, int count)
       : pass(pass),
@@ -113,11 +140,11 @@ std::vector<Product> products_of(const Preset& preset) {
 }
 
 // Times of a whole step by round.
-std::vector<double> steps(const std::vector<Product>& products, std::vector<double> Product::*times) {
-  std::vector<double> sums((products.front().*times).size());
+std::vector<double> steps(const std::vector<Product>& products, size_t library) {
+  std::vector<double> sums(products.front().seconds[library].size());
   for (const Product& product : products)
     for (size_t round = 0; round < sums.size(); ++round)
-      sums[round] += product.count * (product.*times)[round];
+      sums[round] += product.count * product.seconds[library][round];
   return sums;
 }
 
@@ -155,59 +182,63 @@ nlohmann::json run_ladder(std::vector<Product>& products, double peak, const Opt
   return rows;
 }
 
-nlohmann::json run(const Preset& preset, const Options& options) {
+nlohmann::json run(const Preset& preset, const std::vector<Library>& libraries, const Options& options) {
   std::vector<Product> products = products_of(preset);
+  for (Product& product : products) product.seconds.resize(libraries.size());
   std::vector<double> peaks;                               // their reciprocals, as times
   for (int round = -1; round < options.rounds; ++round) {  // round -1 warms up
     peaks.push_back(1e9 / measure_peak_flops(0.02));
-    for (const bool packed : {round % 2 == 0, round % 2 != 0})
+    for (size_t turn = 0; turn < libraries.size(); ++turn) {
+      const size_t l = (turn + static_cast<size_t>(round + 1)) % libraries.size();
       for (Product& product : products) {
-        const double taken = seconds([&] { packed ? gemm_packed(product.gemm) : gemm_eigen(product.gemm); });
-        if (round >= 0) (packed ? product.packed_s : product.eigen_s).push_back(taken);
+        const double taken = seconds([&] { libraries[l].product(product.gemm); });
+        if (round >= 0) product.seconds[l].push_back(taken);
       }
+    }
   }
   const double peak = 1 / taken(peaks, options);
 
   std::printf("\n%s, %d thread%s, peak %.0f GFLOP/s (%s)\n", preset.name, options.threads,
               options.threads == 1 ? "" : "s", peak, isa_name(isa()));
-  std::printf("  %-8s %5s %5s %5s  count   packed ms  of peak    Eigen ms  of peak  ratio\n", "", "M", "N",
-              "K");
+  std::printf("  %-8s %5s %5s %5s  count", "", "M", "N", "K");
+  for (const Library& library : libraries)
+    std::printf("  %7s ms  of peak%s", library.name.c_str(), &library == &libraries[0] ? "" : "  ratio");
+  std::puts("");
+  // The times of one product, or of a step, by each library.
+  const auto print = [&](double gflop, const std::vector<std::vector<double>>& times) {
+    nlohmann::json row;
+    for (size_t l = 0; l < libraries.size(); ++l) {
+      const double time = taken(times[l], options);
+      std::printf("  %10.3f    %3.0f %%", time * 1e3, 100 * gflop / time / peak);
+      row[libraries[l].name] = {{"ms", time * 1e3}};
+      if (l > 0) {
+        const double ratio = median_ratio(times[l], times[0]);
+        std::printf("   %4.2f", ratio);
+        row[libraries[l].name]["ratio"] = ratio;
+      }
+    }
+    std::puts("");
+    return row;
+  };
   nlohmann::json rows = nlohmann::json::array();
-  double packed_total = 0, eigen_total = 0, gflop_total = 0;
-  const auto percent = [&](double gflop, double time) { return 100 * gflop / time / peak; };
+  double gflop = 0;
   for (const Product& product : products) {
-    const double packed = taken(product.packed_s, options), eigen = taken(product.eigen_s, options),
-                 gflop = product.gflop();
     const auto& g = product.gemm;
-    const double ratio = median_ratio(product.eigen_s, product.packed_s);
-    std::printf("  %-8s %5ld %5ld %5ld  %5d  %10.3f    %3.0f %%  %10.3f    %3.0f %%   %4.2f\n", product.pass,
-                long{g.m}, long{g.n}, long{g.k}, product.count, packed * 1e3, percent(gflop, packed),
-                eigen * 1e3, percent(gflop, eigen), ratio);
+    std::printf("  %-8s %5ld %5ld %5ld  %5d", product.pass, long{g.m}, long{g.n}, long{g.k}, product.count);
     rows.push_back({{"pass", product.pass},
                     {"m", g.m},
                     {"n", g.n},
                     {"k", g.k},
                     {"count", product.count},
-                    {"packed_ms", packed * 1e3},
-                    {"eigen_ms", eigen * 1e3},
-                    {"ratio", ratio}});
-    packed_total += packed * product.count;
-    eigen_total += eigen * product.count;
-    gflop_total += gflop * product.count;
+                    {"times", print(product.gflop(), product.seconds)}});
+    gflop += product.gflop() * product.count;
   }
-  const double ratio = median_ratio(steps(products, &Product::eigen_s), steps(products, &Product::packed_s));
-  std::printf("  %-33s %10.3f    %3.0f %%  %10.3f    %3.0f %%   %4.2f\n", "a step", packed_total * 1e3,
-              percent(gflop_total, packed_total), eigen_total * 1e3, percent(gflop_total, eigen_total),
-              ratio);
-  nlohmann::json result = {{"preset", preset.name},
-                           {"threads", options.threads},
-                           {"isa", isa_name(isa())},
-                           {"peak_gflops", peak},
-                           {"step_gflop", gflop_total},
-                           {"packed_ms", packed_total * 1e3},
-                           {"eigen_ms", eigen_total * 1e3},
-                           {"ratio", ratio},
-                           {"products", rows}};
+  std::vector<std::vector<double>> step;
+  for (size_t l = 0; l < libraries.size(); ++l) step.push_back(steps(products, l));
+  std::printf("  %-33s", "a step");
+  nlohmann::json result = {
+      {"preset", preset.name}, {"threads", options.threads}, {"isa", isa_name(isa())}, {"peak_gflops", peak},
+      {"step_gflop", gflop},   {"step", print(gflop, step)}, {"products", rows}};
   if (options.ladder > 0) result["ladder"] = run_ladder(products, peak, options);
   return result;
 }
@@ -215,7 +246,8 @@ nlohmann::json run(const Preset& preset, const Options& options) {
 Options parse(int argc, char** argv) {
   Options options;
   std::string take = "median", isa_wanted = isa_name(isa());
-  CLI::App app("Times the matrix products of a training step, by our kernels and by Eigen.", "bench_gemm");
+  CLI::App app("Times the matrix products of a training step, by our kernels, by Eigen and by any BLAS.",
+               "bench_gemm");
   app.option_defaults()->always_capture_default();
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024));
   app.add_option("--rounds", options.rounds, "of which each computes every product once by each backend")
@@ -224,6 +256,7 @@ Options parse(int argc, char** argv) {
                  "rounds of each rung of the ladder, of which the lowest takes minutes")
       ->check(CLI::Range(0, 1000));
   app.add_option("--preset", options.preset, "the presets whose names hold this");
+  app.add_option("--blas", options.blas, "a shared library with cblas_sgemm, such as libopenblas.so.0");
   app.add_option("--isa", isa_wanted, "the instructions that our kernels use")
       ->check(CLI::IsMember({"baseline", "avx2", "avx512"}));
   app.add_option("--take", take, "of the rounds' times; best where others use the machine too")
@@ -242,10 +275,13 @@ Options parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     const Options options = parse(argc, argv);
+    std::vector<Library> libraries = {{"ours", gemm_packed<float, float>},
+                                      {"Eigen", gemm_eigen<float, float>}};
+    if (!options.blas.empty()) libraries.push_back(load_blas(options.blas, options.threads));
     nlohmann::json results = nlohmann::json::array();
     for (const Preset& preset : kPresets)
       if (std::string(preset.name).find(options.preset) != std::string::npos)
-        results.push_back(run(preset, options));
+        results.push_back(run(preset, libraries, options));
     check(!results.empty(), "bench_gemm: no preset is called ", options.preset);
     if (!options.json.empty()) {
       std::ofstream file(options.json);

@@ -41,6 +41,12 @@ int64_t task_panel_bytes() {
   return bytes;
 }
 
+// Rows that lie so many bytes apart fall on so few sets of L1 that these hold too few of them.
+int64_t crowded_stride() {
+  static const int64_t bytes = sysconf(_SC_LEVEL1_DCACHE_ASSOC) < 12 ? 2048 : 4096;
+  return bytes;
+}
+
 int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 int64_t round_up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
 
@@ -61,15 +67,14 @@ class Workspace {
 
   void* reserve(size_t bytes) {
     if (bytes > bytes_) {
-      constexpr size_t huge_page = 2 << 20;
-      const size_t alignment = bytes < huge_page ? 4096 : huge_page;
-      bytes = (bytes + bytes / 2 + alignment - 1) / alignment * alignment;
+      constexpr size_t huge_page = 2 << 20;  // with small ones a product takes up to a fifth longer
+      bytes = (bytes + bytes / 2 + huge_page - 1) / huge_page * huge_page;
       std::free(data_);
       bytes_ = 0;
-      data_ = std::aligned_alloc(alignment, bytes);
+      data_ = std::aligned_alloc(huge_page, bytes);
       if (!data_) throw std::bad_alloc();
       bytes_ = bytes;
-      if (alignment == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
+      madvise(data_, bytes, MADV_HUGEPAGE);
     }
     return data_;
   }
@@ -100,7 +105,7 @@ class PackedProduct {
     // so far apart that they push each other out before the next tile comes to them.
     in_place_transposed_ = g_.transpose_a && kernels.unit == 1 && !kernels.packs_a &&
                            g_.n <= kMaxColumnsInPlace &&
-                           g_.lda * static_cast<int64_t>(sizeof(In)) % 2048 != 0;
+                           g_.lda * static_cast<int64_t>(sizeof(In)) % crowded_stride() != 0;
     pack_a_ = !in_place_transposed_ && (g_.transpose_a || !in_units || rows_share_lines);
     // Packed, 16 more keep rows from falling on the same lines of a cache.
     a_stride_ = pack_a_ ? round_up(units_, 16) + 16 : g_.lda / kernels.unit;
