@@ -16,6 +16,7 @@
 #include "apps/command.h"
 #include "apps/device.h"
 #include "apps/machine.h"
+#include "apps/run_folder.h"
 #include "apps/text_format.h"
 #include "core/cpu/simd/isa.h"
 #include "core/parallel.h"
@@ -81,7 +82,8 @@ measured ceilings allow. `error` is the distance from f64 as a share of what rou
 wrong, and has no time. Where a kernel has several versions they are timed in turn; `x base` and `x lib` are
 the medians of how many times as fast as the baseline and the library they were. Where nothing changed,
 --against has any verdict at all with a chance of alarm-rate at most; of two files that holds only if the
-machine was in one state both times, and of a card's rows the cycles must agree. The exit code is 3 when a row is slower, 4 when a result is wrong.)";
+machine was in one state both times. A verdict on a card's files needs times and cycles that agree, for a
+card changes its clock. The exit code is 3 when a row is slower, 4 when a result is wrong.)";
   }
 
   void add_options(Settings& settings) override {
@@ -144,6 +146,7 @@ machine was in one state both times, and of a card's rows the cycles must agree.
       refuse(settings, {"pairs", "alarm-rate"}, "one build");
     else
       refuse(settings, {"card", "kernel", "baseline", "samples", "html", "write-ladders"}, "--against");
+    check_outputs();
     if (!against_.empty() && device_ == "cuda") {
       const std::string reason = why_no_times();
       check(reason.empty(), "bench: --against takes times, and a card has none here: ", reason);
@@ -163,6 +166,26 @@ machine was in one state both times, and of a card's rows the cycles must agree.
   static void refuse(const Settings& settings, const std::vector<const char*>& options, const char* beside) {
     for (const char* option : options)
       if (settings.given(option)) throw UsageError(concat("--", option, " does nothing with ", beside));
+  }
+
+  // Before anything is measured that could not be kept.
+  void check_outputs() const {
+    if (!against_.empty() && json_ == "-")
+      throw UsageError("--json -: beside --against the verdicts are what standard output has");
+    if (!json_.empty() && json_ == html_) throw UsageError("--json and --html name the same file");
+    for (const std::string& file : {json_, html_, ladders_})
+      if (!file.empty() && file != "-") check_writable(std::filesystem::absolute(file).parent_path());
+    if (!ladders_.empty()) with_ladders(read_text_file(ladders_), ladders_, {});  // its marks
+    if (!baseline_.empty() && !known_baseline())
+      throw UsageError(concat("--baseline: no kernel of these rows has a version '", baseline_, "'"));
+  }
+
+  bool known_baseline() const {
+    for (const char* device : {"cpu", "cuda"})
+      for (const BenchGroup& group : bench_groups(options_, device))
+        for (const Technique& technique : group.techniques)
+          if (technique.name == baseline_) return true;
+    return false;
   }
 
   int measure() {

@@ -1,21 +1,42 @@
 #include "apps/database.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <cmath>
 
 #include "core/check.h"
 
 namespace galvan {
+namespace {
 
-Database::Database(const std::filesystem::path& path, bool must_exist) : path_(path.string()) {
-  const int flags = SQLITE_OPEN_READWRITE | (must_exist ? 0 : SQLITE_OPEN_CREATE);
-  if (sqlite3_open_v2(path_.c_str(), &db_, flags, nullptr) != SQLITE_OK) {
+// As the library takes a file that does not change; what has a meaning in there is escaped.
+std::string immutable_uri(const std::filesystem::path& path) {
+  std::string uri = "file:";
+  for (const char c : std::filesystem::absolute(path).string())
+    uri += c == '%' ? "%25" : c == '?' ? "%3f" : c == '#' ? "%23" : std::string(1, c);
+  return uri + "?immutable=1";
+}
+
+}  // namespace
+
+Database::Database(const std::filesystem::path& path, For purpose) : path_(path.string()) {
+  // Beside a log an ordinary reader is needed; without one nothing but the file itself, which nobody changes here.
+  const auto may_write = [](const std::filesystem::path& what) { return ::access(what.c_str(), W_OK) == 0; };
+  const bool only_reads = purpose == For::reading && !(may_write(path) && may_write(path.parent_path()));
+  std::error_code ignored;
+  const bool is_alone = only_reads && !std::filesystem::exists(path_ + "-wal", ignored);
+  const int flags = only_reads               ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+                    : purpose == For::making ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                                             : SQLITE_OPEN_READWRITE;
+  if (sqlite3_open_v2(is_alone ? immutable_uri(path).c_str() : path_.c_str(), &db_, flags, nullptr) !=
+      SQLITE_OK) {
     const std::string message = concat(path_, ": ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_));
     sqlite3_close(db_);
     fail(message);
   }
   sqlite3_busy_timeout(db_, 60'000);
+  if (only_reads) return;
   try {
     run("PRAGMA journal_mode = WAL");
     run("PRAGMA synchronous = FULL");

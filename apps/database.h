@@ -20,9 +20,10 @@ namespace galvan {
 
 class Database {
  public:
-  // Opens the file, or makes it unless `must_exist`. What is committed is on the disk (a write-ahead log, synced), and
-  // who finds the file locked waits for up to a minute.
-  Database(const std::filesystem::path& path, bool must_exist);
+  // Opens the file, which must be there unless it is to be made. What is committed is on the disk (a write-ahead log,
+  // synced), and who finds the file locked waits for up to a minute. To read, a folder that one may not write will do.
+  enum class For { making, changing, reading };
+  Database(const std::filesystem::path& path, For purpose);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;

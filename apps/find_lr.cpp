@@ -83,6 +83,7 @@ and report.html.)";
     sweep_values(options_);  // complains before anything has run
     open_folder();
     tests_.push_back(test("learning rate", options_, [&](double value) { return at_top(value); }));
+    begin_record();
     save_curves();
     report();
     // Adam's steps are as long whatever the gradient, and a sweep's loss stays low far past the rate that is best.
@@ -140,6 +141,7 @@ and report.html.)";
     s_.data = absolute_path(s_.data);
     if (!from_.empty()) s_.init = from_;
     if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
+    if (out_.empty()) throw UsageError("--out: a folder is needed, got an empty text");
     check_writable(out_);
     for (const char* file : {"metrics.jsonl", "study.db"})
       check(!fs::exists(fs::path(out_) / file), "--out ", out_, " is the folder of a run or a study");
@@ -170,10 +172,15 @@ and report.html.)";
     return step;
   }
 
+  // One process at a time. What earlier tests have left there stays until there is a curve to take its place.
+  void open_folder() {
+    make_directories(out_);
+    lock_.emplace(out_, "testing");
+  }
+
   // Of earlier tests there, nothing is left that could be taken for these tests'.
-  void open_folder() const {
+  void begin_record() const {
     const fs::path folder = out_;
-    make_directories(folder);
     for (const char* file : {"cyclic.toml", "find-lr.json", "find-lr.svg", "report.html", "sessions.jsonl"})
       fs::remove(folder / file);
     Session session = this_session(0, typed_command());
@@ -295,7 +302,8 @@ and report.html.)";
   bool momentum_test_ = false, decay_test_ = false;
   Device device_;
   TrainingText text_;
-  RangeTestOptions options_;  // of the learning rate
+  std::optional<RunLock> lock_;  // on the folder
+  RangeTestOptions options_;     // of the learning rate
   std::vector<RangeTest> tests_;
 };
 

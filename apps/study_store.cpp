@@ -138,7 +138,7 @@ void StudyStore::create(const fs::path& folder, const std::string& study_text) {
       fs::remove(entry.path(), ignored);
   }
   check(fs::is_empty(folder, ignored), folder.string(), ": is not an empty folder, which a study needs");
-  Database db(database(folder), false);
+  Database db(database(folder), Database::For::making);
   Transaction change(db);
   db.run(kTables);
   Statement(db, "INSERT INTO study VALUES (?)").bind(1, fs::current_path().string()).run();
@@ -153,7 +153,8 @@ StudyStore::StudyStore(const fs::path& folder, bool reading)
         check(fs::exists(folder / "study.toml", ignored), folder.string(), " holds no study");
         return parse_study(read_text_file(folder / "study.toml"), (folder / "study.toml").string());
       }()) {
-  db_ = std::make_unique<Database>(database(folder), true);
+  db_ = std::make_unique<Database>(database(folder),
+                                   reading ? Database::For::reading : Database::For::changing);
   {  // a statement that is not at its end holds the database as it was, and a later change would be refused
     Statement version(*db_, "PRAGMA user_version");
     version.next();

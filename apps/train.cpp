@@ -180,15 +180,29 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
     check(!holds_run(folder), folder.string(),
           " holds a run already: --resume goes on with it, another --out begins anew");
     std::error_code ignored;
+    for (const char* file : {"find-lr.json", "study.db"})
+      check(!fs::exists(folder / file, ignored), folder.string(),
+            " is the folder of a range test or a study: take another --out");
     for (const char* place : {"cycles", "average"})
       check(!s_.average_cycles || !fs::exists(fs::symlink_status(folder / place, ignored)),
             (folder / place).string(),
             " is there already, and --average-cycles writes there: take another --out");
   }
 
+  // Those of the schedule up to now, and those that the run had made before it was resumed, under another one if it was
+  // given more steps.
+  std::vector<int64_t> ends_of_cycles() const {
+    std::vector<int64_t> ends = cycle_ends(*schedule_, trainer_->step());
+    ends.insert(ends.end(), earlier_cycles_.begin(), earlier_cycles_.end());
+    std::sort(ends.begin(), ends.end());
+    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+    return ends;
+  }
+
   // Of a run that goes on: the cycles that it will write anew, and what it had made of them all when it ended.
-  void forget_average() const {
-    keep_cycles(run_, cycle_ends(*schedule_, trainer_->step()));
+  void forget_average() {
+    earlier_cycles_ = saved_cycles(run_, trainer_->step());
+    keep_cycles(run_, ends_of_cycles());
     if (!fs::exists(run_ / "cycles.json")) return;
     fs::remove_all(run_ / "average");
     fs::remove(run_ / "cycles.json");
@@ -210,7 +224,8 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
     if (!all_made) return false;
     if (!s_.epochs && state_.step == s_.steps) {
       std::printf(
-          "The run in %s is finished: it has done its %s steps. --steps with a larger number goes on.\n",
+          "The run in %s is finished: it has done its %s steps. --steps with a larger number goes on, "
+          "under the schedule that they give.\n",
           s_.out.c_str(), with_commas(s_.steps).c_str());
       return true;
     }
@@ -332,6 +347,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
       progress_->print(line);
     };
     events.on_checkpoint = [this](int64_t step, bool) {
+      if (events_) events_->flush();
       progress_->print(concat("saved ", (run_ / "checkpoints" / std::to_string(step)).string()));
     };
     if (s_.average_cycles)
@@ -386,7 +402,7 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
                   with_commas(trainer_->step()).c_str(), program_.c_str(), folder.c_str());
       return;
     }
-    const std::vector<int64_t> ends = cycle_ends(*schedule_, trainer_->step());
+    const std::vector<int64_t> ends = ends_of_cycles();
     draw_curves(run_, {ends.begin(), ends.end()});
     std::optional<CycleLosses> cycles;
     if (s_.average_cycles)
@@ -425,8 +441,9 @@ with --average-cycles also the models of the cycles' ends, in cycles/, and in av
   ModelConfig config_;
   Device device_;
   double epochs_ = 0, peak_flops_ = 0;
-  fs::path run_;                 // the folder
-  std::optional<RunLock> lock_;  // on it
+  fs::path run_;                         // the folder
+  std::vector<int64_t> earlier_cycles_;  // whose models it had when it was resumed
+  std::optional<RunLock> lock_;          // on it
   std::optional<EventWriter> events_;
   std::optional<Progress> progress_;
   std::optional<Schedule> schedule_;

@@ -13,8 +13,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -29,6 +29,7 @@
 #include "core/parallel.h"
 #include "core/tensor.h"
 #include "core/variants.h"
+#include "models/files.h"
 
 using namespace galvan;
 
@@ -139,6 +140,21 @@ std::vector<Product> products_of(const Preset& preset) {
   return products;
 }
 
+// Whoever computes something else is not timed.
+void check_agreement(Product& product, const std::vector<Library>& libraries) {
+  std::vector<double> expected;
+  for (const Library& library : libraries) {
+    std::fill_n(product.gemm.c, product.gemm.m * product.gemm.n, 0.0f);
+    library.product(product.gemm);
+    const std::vector<double> got = product.c.to_vector();
+    if (expected.empty()) expected = got;
+    for (size_t i = 0; i < got.size(); ++i)
+      check(std::fabs(got[i] - expected[i]) <= 1e-5 * static_cast<double>(product.gemm.k),
+            "bench_gemm: ", library.name, " has another product of ", product.gemm.m, " x ", product.gemm.n,
+            " x ", product.gemm.k, " than ours");
+  }
+}
+
 // Times of a whole step by round.
 std::vector<double> steps(const std::vector<Product>& products, size_t library) {
   std::vector<double> sums(products.front().seconds[library].size());
@@ -184,7 +200,10 @@ nlohmann::json run_ladder(std::vector<Product>& products, double peak, const Opt
 
 nlohmann::json run(const Preset& preset, const std::vector<Library>& libraries, const Options& options) {
   std::vector<Product> products = products_of(preset);
-  for (Product& product : products) product.seconds.resize(libraries.size());
+  for (Product& product : products) {
+    product.seconds.resize(libraries.size());
+    check_agreement(product, libraries);
+  }
   std::vector<double> peaks;                               // their reciprocals, as times
   for (int round = -1; round < options.rounds; ++round) {  // round -1 warms up
     peaks.push_back(1e9 / measure_peak_flops(0.02));
@@ -205,10 +224,11 @@ nlohmann::json run(const Preset& preset, const std::vector<Library>& libraries, 
     std::printf("  %7s ms  of peak%s", library.name.c_str(), &library == &libraries[0] ? "" : "  ratio");
   std::puts("");
   // The times of one product, or of a step, by each library.
-  const auto print = [&](double gflop, const std::vector<std::vector<double>>& times) {
+  const auto print = [&](double gflop, const std::vector<double>& took,
+                         const std::vector<std::vector<double>>& times) {
     nlohmann::json row;
     for (size_t l = 0; l < libraries.size(); ++l) {
-      const double time = taken(times[l], options);
+      const double time = took[l];
       std::printf("  %10.3f    %3.0f %%", time * 1e3, 100 * gflop / time / peak);
       row[libraries[l].name] = {{"ms", time * 1e3}};
       if (l > 0) {
@@ -222,7 +242,13 @@ nlohmann::json run(const Preset& preset, const std::vector<Library>& libraries, 
   };
   nlohmann::json rows = nlohmann::json::array();
   double gflop = 0;
+  std::vector<double> step_took(libraries.size());
   for (const Product& product : products) {
+    std::vector<double> took;
+    for (size_t l = 0; l < libraries.size(); ++l) {
+      took.push_back(taken(product.seconds[l], options));
+      step_took[l] += product.count * took[l];
+    }
     const auto& g = product.gemm;
     std::printf("  %-8s %5ld %5ld %5ld  %5d", product.pass, long{g.m}, long{g.n}, long{g.k}, product.count);
     rows.push_back({{"pass", product.pass},
@@ -230,15 +256,16 @@ nlohmann::json run(const Preset& preset, const std::vector<Library>& libraries, 
                     {"n", g.n},
                     {"k", g.k},
                     {"count", product.count},
-                    {"times", print(product.gflop(), product.seconds)}});
+                    {"times", print(product.gflop(), took, product.seconds)}});
     gflop += product.gflop() * product.count;
   }
   std::vector<std::vector<double>> step;
   for (size_t l = 0; l < libraries.size(); ++l) step.push_back(steps(products, l));
   std::printf("  %-33s", "a step");
-  nlohmann::json result = {
-      {"preset", preset.name}, {"threads", options.threads}, {"isa", isa_name(isa())}, {"peak_gflops", peak},
-      {"step_gflop", gflop},   {"step", print(gflop, step)}, {"products", rows}};
+  nlohmann::json result = {{"preset", preset.name},  {"threads", options.threads},
+                           {"isa", isa_name(isa())}, {"peak_gflops", peak},
+                           {"step_gflop", gflop},    {"step", print(gflop, step_took, step)},
+                           {"products", rows}};
   if (options.ladder > 0) result["ladder"] = run_ladder(products, peak, options);
   return result;
 }
@@ -284,10 +311,7 @@ int main(int argc, char** argv) {
         results.push_back(run(preset, libraries, options));
     check(!results.empty(), "bench_gemm: no preset is called ", options.preset);
     if (!options.json.empty()) {
-      std::ofstream file(options.json);
-      file << results.dump(2) << '\n';
-      file.close();
-      check(!file.fail(), "bench_gemm: cannot write ", options.json);
+      write_file_atomically(options.json, results.dump(2) + "\n");
     }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -1,6 +1,7 @@
 #include "models/cycle_average.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -40,6 +41,19 @@ static bool is_of_cycle(const fs::path& path) {
   std::string name = path.filename().string();
   if (name.starts_with('.') && name.ends_with(".partial")) name = name.substr(1, name.size() - 9);
   return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+}
+
+std::vector<int64_t> saved_cycles(const fs::path& run, int64_t step) {
+  std::vector<int64_t> ends;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(run / "cycles", ignored)) {
+    const std::string name = entry.path().filename().string();
+    int64_t end = 0;
+    const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), end);
+    if (error == std::errc() && rest == name.data() + name.size() && end <= step) ends.push_back(end);
+  }
+  std::sort(ends.begin(), ends.end());
+  return ends;
 }
 
 std::vector<fs::path> keep_cycles(const fs::path& run, const std::vector<int64_t>& ends) {

@@ -19,8 +19,11 @@ namespace galvan {
 void save_cycle(const std::filesystem::path& run, int64_t step, const Transformer& model,
                 const Tokenizer& tokenizer);
 
+// After how many updates the cycles end whose models are there, up to `step`, in order.
+std::vector<int64_t> saved_cycles(const std::filesystem::path& run, int64_t step);
+
 // The folders of the cycles that end after `ends` updates, in that order, as far as they are there. Those of other cycles,
-// which a run that is resumed will write anew or whose schedule it no longer has, are removed; what else is there stays.
+// which a run that is resumed will write anew, are removed; what else is there stays.
 std::vector<std::filesystem::path> keep_cycles(const std::filesystem::path& run,
                                                const std::vector<int64_t>& ends);
 

@@ -34,7 +34,9 @@ double median_of(std::vector<double> values) {
 // Up to which learning goes well.
 double last_good(const RangeFindings& found) {
   check(found.lowest.has_value(), "range test: the loss does not fall anywhere; ",
-        found.ragged ? "it diverges: begin lower" : "end higher");
+        found.ragged  ? "it diverges: begin lower"
+        : found.rises ? "it rises: begin lower, or with more steps or a larger batch, of which one sees more"
+                      : "end higher");
   return found.ragged.value_or(*found.lowest);
 }
 
@@ -107,7 +109,10 @@ RangeFindings analyse(const RangeBand& band) {
   if (loss.empty()) return found;
   const auto lowest = static_cast<size_t>(std::min_element(loss.begin(), loss.end()) - loss.begin());
   const double first = loss[0], fall = first - loss[lowest];
-  if (!(fall > 0 && fall >= kLeastFall * std::abs(first))) return found;
+  if (!(fall > 0 && fall >= kLeastFall * std::abs(first))) {
+    found.rises = loss.back() - first >= kLeastFall * std::abs(first) && loss.back() > first;
+    return found;
+  }
   found.lowest = band.values[lowest];
 
   size_t slow = 0;

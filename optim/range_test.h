@@ -62,6 +62,8 @@ struct RangeFindings {
   std::optional<double> lowest = {};    // the lowest loss
   // from here on the loss stays more than a tenth of the fall above its lowest, or diverges; none: the test ended before
   std::optional<double> ragged = {};
+  bool rises =
+      false;  // there is no fall, and the last loss is above the first one by as much as would be one
 };
 // A fall of less than 2 % of the first loss is none: everything but `ragged` is then empty, and that is set only
 // where the tests diverged.

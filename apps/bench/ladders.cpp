@@ -102,9 +102,9 @@ std::string ladder(const std::string& versions, const std::string& device,
   return text;
 }
 
-// The text with the tables between these marks made anew.
+// The text with the tables between these marks made anew, and counted.
 std::string with_tables(const std::string& text, const Marks& marks, const std::filesystem::path& file,
-                        const BenchTable& table) {
+                        const BenchTable& table, int& tables) {
   std::string out;
   for (size_t at = 0;;) {
     const size_t begin = text.find(marks.begin, at);
@@ -113,8 +113,12 @@ std::string with_tables(const std::string& text, const Marks& marks, const std::
     const size_t end = inside == text.npos ? text.npos : text.find(marks.end, inside);
     check(end != text.npos, file.string(), ": there is no ", marks.end, " for ",
           text.substr(begin, text.find('\n', begin) - begin));
-    const std::string made =
-        ladder(text.substr(name, inside - name), marks.device, file.parent_path(), table);
+    // Sources are named from where the repository begins, which is where this is called.
+    const std::filesystem::path folder =
+        file.is_absolute() ? file.parent_path().lexically_relative(std::filesystem::current_path())
+                           : file.parent_path().lexically_normal();
+    const std::string made = ladder(text.substr(name, inside - name), marks.device, folder, table);
+    tables += !made.empty();
     const size_t kept = inside + kBeginEnd.size();
     out += text.substr(at, kept - at) + (made.empty() ? text.substr(kept, end - kept) : made);
     at = end;
@@ -126,7 +130,9 @@ std::string with_tables(const std::string& text, const Marks& marks, const std::
 std::string with_ladders(const std::string& text, const std::filesystem::path& file,
                          const BenchTable& table) {
   std::string made = text;
-  for (const Marks& marks : kMarks) made = with_tables(made, marks, file, table);
+  int tables = 0;
+  for (const Marks& marks : kMarks) made = with_tables(made, marks, file, table, tables);
+  check(tables > 0 || table.rows.empty(), file.string(), ": of none of its ladders there are times here");
   return made;
 }
 

@@ -30,8 +30,9 @@ void judge(std::vector<Comparison>& rows, double alarm_rate) {
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->p < b->p; });
   for (size_t i = 0; i < order.size(); ++i) {
     if (order[i]->p > alarm_rate / static_cast<double>(order.size() - i)) return;
-    if (order[i]->ratio != 1)
-      order[i]->verdict = order[i]->ratio < 1 ? SpeedVerdict::faster : SpeedVerdict::slower;
+    // Of times in two heaps the medians may say one thing and the ranks another.
+    if (order[i]->ratio < 1 && order[i]->sign < 0) order[i]->verdict = SpeedVerdict::faster;
+    if (order[i]->ratio > 1 && order[i]->sign > 0) order[i]->verdict = SpeedVerdict::slower;
   }
 }
 
@@ -47,7 +48,16 @@ const char* name(SpeedVerdict verdict) {
   return kNames[static_cast<int>(verdict)];
 }
 
-double signed_rank_p(std::span<const double> differences) {
+namespace {
+
+struct RankTest {
+  double p = 1;
+  int sign = 0;  // of the differences, or of a - b
+};
+
+int sign_of(double value) { return (value > 0) - (value < 0); }
+
+RankTest signed_rank(std::span<const double> differences) {
   std::vector<double> sizes;
   std::vector<bool> positive;
   for (const double d : differences)
@@ -70,11 +80,11 @@ double signed_rank_p(std::span<const double> differences) {
           0.5 * (chance[static_cast<size_t>(s)] + (s >= rank ? chance[static_cast<size_t>(s - rank)] : 0));
   const int64_t extreme = std::min(above, total - above);
   const double tail = std::accumulate(chance.begin(), chance.begin() + extreme + 1, 0.0);
-  return std::min(1.0, 2 * tail);
+  return {.p = std::min(1.0, 2 * tail), .sign = sign_of(static_cast<double>(2 * above - total))};
 }
 
-double rank_sum_p(std::span<const double> a, std::span<const double> b) {
-  if (a.size() < 8 || b.size() < 8) return 1;
+RankTest rank_sum(std::span<const double> a, std::span<const double> b) {
+  if (a.size() < 8 || b.size() < 8) return {};
   std::vector<double> all(a.begin(), a.end());
   all.insert(all.end(), b.begin(), b.end());
   const std::vector<int64_t> ranks = doubled_ranks(all);
@@ -86,10 +96,16 @@ double rank_sum_p(std::span<const double> a, std::span<const double> b) {
     squares += (rank - (count + 1) / 2) * (rank - (count + 1) / 2);
   }
   const double variance = m * n / (count * (count - 1)) * squares;
-  if (variance == 0) return 1;  // all equal
-  const double distance = std::max(0.0, std::fabs(sum - m * (count + 1) / 2) - 0.5);
-  return std::erfc(distance / std::sqrt(2 * variance));
+  if (variance == 0) return {};  // all equal
+  const double shift = sum - m * (count + 1) / 2;
+  const double distance = std::max(0.0, std::fabs(shift) - 0.5);
+  return {.p = std::erfc(distance / std::sqrt(2 * variance)), .sign = sign_of(shift)};
 }
+
+}  // namespace
+
+double signed_rank_p(std::span<const double> differences) { return signed_rank(differences).p; }
+double rank_sum_p(std::span<const double> a, std::span<const double> b) { return rank_sum(a, b).p; }
 
 std::vector<Comparison> compare_pairs(std::span<const Times> rows, double alarm_rate) {
   std::vector<Comparison> all;
@@ -103,7 +119,8 @@ std::vector<Comparison> compare_pairs(std::span<const Times> rows, double alarm_
       ratios.push_back(row.new_times[i] / row.old_times[i]);
       logarithms.push_back(std::log(ratios.back()));
     }
-    all.push_back({.ratio = quantile(ratios, 0.5), .p = signed_rank_p(logarithms)});
+    const RankTest ranks = signed_rank(logarithms);
+    all.push_back({.ratio = quantile(ratios, 0.5), .p = ranks.p, .sign = ranks.sign});
   }
   judge(all, alarm_rate);
   return all;
@@ -114,14 +131,17 @@ std::vector<Comparison> compare_samples(std::span<const Times> rows, double alar
   for (const Times& row : rows) {
     check_times(row.old_times);
     check_times(row.new_times);
+    const RankTest ranks = rank_sum(row.new_times, row.old_times);
     Comparison c = {.ratio = quantile(row.new_times, 0.5) / quantile(row.old_times, 0.5),
-                    .p = rank_sum_p(row.old_times, row.new_times)};
+                    .p = ranks.p,
+                    .sign = ranks.sign};
     if (row.old_clock > 0 && row.new_clock > 0) {
       const double clocks = row.new_clock / row.old_clock;
       std::vector<double> new_cycles = row.new_times;  // in those of the old clock
       for (double& time : new_cycles) time *= clocks;
-      const bool agree = (c.ratio < 1) == (c.ratio * clocks < 1);
-      c.p = agree ? std::max(c.p, rank_sum_p(row.old_times, new_cycles)) : 1;
+      const RankTest by_cycles = rank_sum(new_cycles, row.old_times);
+      const bool agree = by_cycles.sign == ranks.sign && (c.ratio < 1) == (c.ratio * clocks < 1);
+      c.p = agree ? std::max(c.p, by_cycles.p) : 1;
     }
     all.push_back(c);
   }

@@ -15,6 +15,7 @@ std::optional<double> place_of(const galvan::Parameter& parameter, const Point& 
   if (found == point.end()) return {};
   if (const auto* choice = std::get_if<Choice>(&parameter.range)) {
     const auto at = std::find(choice->values.begin(), choice->values.end(), found->second);
+    if (at == choice->values.end()) return {};  // of a study whose file was changed since
     return static_cast<double>(at - choice->values.begin());
   }
   if (const auto* whole = std::get_if<int64_t>(&found->second)) return static_cast<double>(*whole);

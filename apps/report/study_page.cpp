@@ -69,7 +69,11 @@ Figure history(const StudyData& study) {
     best.x.push_back(static_cast<double>(trial.number));
     best.y.push_back(better ? value : best.y.back());
   }
-  if (!best.x.empty()) figure.curves.push_back(std::move(best));
+  if (!best.x.empty()) {  // what is best holds up to the last trial, however that ended
+    best.x.push_back(std::max(best.x.back() + 1, static_cast<double>(study.trials.back().number)));
+    best.y.push_back(best.y.back());
+    figure.curves.push_back(std::move(best));
+  }
   return figure;
 }
 

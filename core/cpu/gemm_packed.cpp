@@ -26,14 +26,14 @@
 namespace galvan {
 namespace {
 
-constexpr int64_t kMaxDepthBytes = 2048;     // of one row of A: 8 rows fill half of a 32 KiB L1
-constexpr int64_t kMaxColumns = 4096;        // of B packed at a time
-constexpr double kTasks = 128;               // that a block is cut into, if that gives tasks of
-constexpr double kMinTaskFlops = 5e5;        //   at least about 5 us
-constexpr double kMaxTaskFlops = 8e6;        //   and at most 80 us
-constexpr double kInlineFlops = 1e5;         // below, waking other threads costs more than it gains
-constexpr int64_t kMaxColumnsInPlace = 512;  // of B, to read a transposed A without packing it
-constexpr int64_t kPackRows = 32;            // rows of memory that one task packs, a multiple of 32
+constexpr int64_t kMaxDepthBytes = 2048;    // of one row of A: 8 rows fill half of a 32 KiB L1
+constexpr int64_t kMaxColumns = 4096;       // of B packed at a time
+constexpr double kTasks = 128;              // that a block is cut into, if that gives tasks of
+constexpr double kMinTaskFlops = 5e5;       //   at least about 5 us
+constexpr double kMaxTaskFlops = 8e6;       //   and at most 80 us
+constexpr double kInlineFlops = 1e5;        // below, waking other threads costs more than it gains
+constexpr int64_t kMaxVectorsInPlace = 32;  // of a row of B, to read a transposed A without packing it
+constexpr int64_t kPackRows = 32;           // rows of memory that one task packs, a multiple of 32
 
 // Of packed B that a task uses: half of L2. It changes who computes what, never how a sum is made.
 int64_t task_panel_bytes() {
@@ -41,10 +41,10 @@ int64_t task_panel_bytes() {
   return bytes;
 }
 
-// Rows that lie so many bytes apart fall on so few sets of L1 that these hold too few of them.
-int64_t crowded_stride() {
-  static const int64_t bytes = sysconf(_SC_LEVEL1_DCACHE_ASSOC) < 12 ? 2048 : 4096;
-  return bytes;
+// Whether rows that lie so many bytes apart fall on so few sets of L1 that these hold too few of them.
+bool crowd_l1(int64_t bytes) {
+  static const bool has_many_ways = sysconf(_SC_LEVEL1_DCACHE_ASSOC) >= 12;
+  return bytes % (has_many_ways ? 4096 : 2048) == 0;
 }
 
 int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
@@ -102,10 +102,12 @@ class PackedProduct {
     const bool in_units = !kernels.packs_a && g_.lda % kernels.unit == 0 && g_.k % kernels.unit == 0;
     const bool rows_share_lines = g_.k > 16 && g_.lda * static_cast<int64_t>(sizeof(In)) % 4096 == 0;
     // So is a transposed A that few panels of B are multiplied with: its rows do share lines of L1, unless they lie
-    // so far apart that they push each other out before the next tile comes to them.
+    // so far apart that they push each other out before the next tile comes to them. On the verge of that, packing pays
+    // from the fourth panel on.
+    const int64_t row_bytes = g_.lda * static_cast<int64_t>(sizeof(In));
+    const bool pushed_out = crowd_l1(row_bytes) || (row_bytes % 2048 == 0 && g_.n > 3 * width_);
     in_place_transposed_ = g_.transpose_a && kernels.unit == 1 && !kernels.packs_a &&
-                           g_.n <= kMaxColumnsInPlace &&
-                           g_.lda * static_cast<int64_t>(sizeof(In)) % crowded_stride() != 0;
+                           g_.n <= kMaxVectorsInPlace * kernels.lanes && !pushed_out;
     pack_a_ = !in_place_transposed_ && (g_.transpose_a || !in_units || rows_share_lines);
     // Packed, 16 more keep rows from falling on the same lines of a cache.
     a_stride_ = pack_a_ ? round_up(units_, 16) + 16 : g_.lda / kernels.unit;

@@ -187,6 +187,19 @@ TEST_CASE("bench compare finds what became slower, and says so with its exit cod
   CHECK(same.out.find("0 faster, 0 slower, 3 that can't be told apart.\n") != std::string::npos);
 }
 
+TEST_CASE("where medians and ranks disagree there is no verdict") {
+  Times row;
+  for (int i = 0; i < 30; ++i) {
+    row.old_times.push_back(i < 14 ? 1e-3 : 2e-3);
+    row.new_times.push_back(i < 16 ? 1.9e-3 : 3e-3);
+  }
+  const Comparison c = compare_samples(std::vector<Times>{row}, 0.05)[0];
+  CHECK(c.ratio == doctest::Approx(0.95));
+  CHECK(c.p < 0.05);
+  CHECK(c.sign == 1);
+  CHECK(c.verdict == SpeedVerdict::cannot_tell);
+}
+
 TEST_CASE("a card that ran at another clock is no verdict on its kernels") {
   Times row;
   for (int i = 0; i < 20; ++i) {
@@ -226,6 +239,11 @@ TEST_CASE("bench: mistakes are named") {
   refused({"bench", "--against", "x", "--device", "cuda"}, 1,
           "bench: --against takes times, and a card has none here: this build has no CUDA");
 #endif
+  refused({"bench", "--filter", "^softmax", "--baseline", "nosuch"}, 2,
+          "--baseline: no kernel of these rows has a version 'nosuch'");
+  refused({"bench", "--filter", "^softmax", "--json", "/dev/null/a.json"}, 1, "/dev/null is not a folder");
+  refused({"bench", "--filter", "^softmax", "--json", "a", "--html", "a"}, 2,
+          "--json and --html name the same file");
   refused({"bench", "compare", "a.json", "b.json", "--write-ladders", "c.md"}, 2,
           "--write-ladders does nothing with compare");
   refused({"bench", "--shape", "B=64,X=2"}, 1,

@@ -169,5 +169,27 @@ TEST_CASE("mistakes are named") {
   REQUIRE(place.run(find("x", {"--seeds", "1", "--no-report"})).code == 0);
   CHECK(place.has("x/cyclic.toml"));
   CHECK(!place.has("x/report.html"));  // that of the test before
+  // A test that does not come to its end leaves what is there, and nobody else tests there meanwhile.
+  {
+    const std::string schedule = place.read("x/cyclic.toml");
+    Child child(place.path, find("x", {"--test-steps", "100000", "--high", "1e-2", "--stop-above", "0"}));
+    wait_until([&] {  // it holds the folder
+      std::error_code ignored;
+      for (const auto& entry :
+           std::filesystem::directory_iterator(concat("/proc/", child.pid(), "/fd"), ignored))
+        if (std::filesystem::read_symlink(entry.path(), ignored) ==
+            std::filesystem::canonical(place.path / "x"))
+          return true;
+      return !child.running();
+    });
+    const Finished second = place.run(find("x", {"--seeds", "1"}));
+    CHECK(second.err == "galvan: another process is testing in x\n");
+    child.send(SIGKILL);
+    child.wait();
+    CHECK(place.read("x/cyclic.toml") == schedule);
+    CHECK(place.has("x/find-lr.json"));
+  }
+  CHECK(place.run(Workplace::train("x")).err ==
+        "galvan: x is the folder of a range test or a study: take another --out\n");
   error({"--low", "1e-9", "--high", "1e-8", "--seeds", "1"});
 }

@@ -108,7 +108,8 @@ TEST_CASE("a finished run says so, and goes on with more steps") {
   const Finished again = place.run(resume("run"));
   CHECK(again.code == 0);
   CHECK(again.out ==
-        "The run in run is finished: it has done its 12 steps. --steps with a larger number goes on.\n");
+        "The run in run is finished: it has done its 12 steps. --steps with a larger number goes on, "
+        "under the schedule that they give.\n");
   const Finished more = place.run({"train", "--out", "run", "--resume", "--steps", "15"});
   CHECK_MESSAGE(more.code == 0, more.err);
   CHECK(place.has("run/checkpoints/15"));

@@ -145,7 +145,7 @@ TEST_CASE("gemm of sums longer than a block, and of rows that would share cache 
 
 TEST_CASE("gemm of a transposed A, read in place beside few panels of B and packed beside many") {
   for_each_isa([] {
-    for (int64_t n : {64, 65, 128, 129, 256, 257, 512, 513}) {  // 16 panels end at 64 to 512 columns
+    for (int64_t n : {64, 65, 128, 129, 256, 257, 512, 513}) {  // 32 vectors end at 64 to 512 columns
       check_case<float, float>({13, n, 65, true});
       check_case<float, float>({25, n, 530, true, false, true});  // longer than a block of k
       check_case<double, double>({13, n, 270, true, true, false, true});

@@ -78,6 +78,8 @@ TEST_CASE("of the cycles that are there, those that are asked for are kept") {
   make_directories(place.run / "cycles" / ".11.partial");
   CHECK(keep_cycles(place.run, {8, 9, 10}) == std::vector{place.run / "cycles/9", place.run / "cycles/10"});
   CHECK(!fs::exists(place.run / "cycles/.11.partial"));
+  CHECK(saved_cycles(place.run, 10) == std::vector<int64_t>{9, 10});
+  CHECK(saved_cycles(place.run, 9) == std::vector<int64_t>{9});
   CHECK(keep_cycles(place.run, {9}) == std::vector{place.run / "cycles/9"});
   CHECK(!fs::exists(place.run / "cycles/10"));
   save_cycle(place.run, 9, place.two, *place.tokenizer);

@@ -138,15 +138,19 @@ TEST_CASE("a curve that only falls has no end of its range") {
 
 TEST_CASE("a curve that never falls teaches nothing") {
   for (const std::vector<double>& losses :
-       {std::vector<double>{3, 3, 3, 3}, {3, 4, 5, 6}, {4, 3.93, 3.95, 4}, {3}}) {
+       {std::vector<double>{3, 3, 3, 3}, {3, 4, 5, 6}, {4, 3.93, 3.95, 4}, {3}, {3, 2.99, 3.05, 3.8}}) {
     const RangeFindings f = found_in(losses);
     CHECK(!f.starts);
     CHECK(!f.steepest);
     CHECK(!f.slows);
     CHECK(!f.lowest);
     CHECK(!f.ragged);
-    CHECK_THROWS_WITH_AS(suggest_lr_range(f), "range test: the loss does not fall anywhere; end higher",
-                         Error);
+    CHECK(f.rises == (losses.back() > losses.front()));
+    const std::string advice =
+        f.rises ? "it rises: begin lower, or with more steps or a larger batch, of which one sees more"
+                : "end higher";
+    CHECK_THROWS_WITH_AS(suggest_lr_range(f),
+                         ("range test: the loss does not fall anywhere; " + advice).c_str(), Error);
   }
   const RangeFindings nothing = analyse(combine({curve_of({kInfinity}, true)}));
   CHECK(!nothing.lowest);

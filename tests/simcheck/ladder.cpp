@@ -1,5 +1,5 @@
-// The counts of every rung of every ladder stand in the documents' tables, between <!-- ladder:NAME --> and
-// <!-- /ladder -->. With GALVAN_WRITE_LADDERS in the environment (scripts/ladder-counts --write) they are made anew.
+// The counts of every rung of every ladder stand in the documents' tables, between <!-- counts:NAME --> and
+// <!-- /counts -->. With GALVAN_WRITE_LADDERS in the environment (scripts/ladder-counts --write) they are made anew.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -72,7 +72,7 @@ TEST_CASE("the tables of the ladders hold what is counted") {
     for (const Ladder& ladder : ladders()) {
       if (std::find(document.ladders.begin(), document.ladders.end(), ladder.name) == document.ladders.end())
         continue;
-      const std::string begin = "<!-- ladder:" + ladder.name + " -->\n", end = "<!-- /ladder -->";
+      const std::string begin = "<!-- counts:" + ladder.name + " -->\n", end = "<!-- /counts -->";
       const size_t first = after.find(begin) + begin.size(), last = after.find(end, first);
       CAPTURE(ladder.name);
       REQUIRE(after.find(begin) != after.npos);
