@@ -20,8 +20,7 @@ const char* name(SpeedVerdict verdict);  // "can't tell", "faster", "slower"
 struct Comparison {
   double ratio = 1;  // median of new time / old time
   double p = 1;      // the chance of such times, or more telling ones, if nothing changed
-  int sign =
-      0;  // of what the ranks say, -1 where the new one is faster; a verdict has it and the ratio agree
+  int sign = 0;      // by ranks, -1: the new one is faster; a verdict needs the ratio to say so too
   SpeedVerdict verdict = SpeedVerdict::cannot_tell;
 };
 
