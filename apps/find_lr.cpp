@@ -1,6 +1,7 @@
 // `galvan find-lr`: learning rate, momentum and weight decay by range tests, and a schedule that trains with them.
 #include <cstdio>
 #include <functional>
+#include <limits>
 
 #include "apps/command.h"
 #include "apps/device.h"
@@ -141,6 +142,8 @@ and report.html.)";
     s_.data = absolute_path(s_.data);
     if (!from_.empty()) s_.init = from_;
     if (!s_.init.empty()) s_.init = fs::canonical(resolve_checkpoint(s_.init)).string();
+    if (s_.seed > std::numeric_limits<int64_t>::max() - seeds_)
+      throw UsageError(concat("--seed: after ", s_.seed, " there are no ", seeds_, " seeds"));
     if (out_.empty()) throw UsageError("--out: a folder is needed, got an empty text");
     check_writable(out_);
     for (const char* file : {"metrics.jsonl", "study.db"})

@@ -45,7 +45,8 @@ A run that is still going is reported as far as it has come.)";
     const bool study = std::any_of(folders.begin(), folders.end(), report::holds_study);
     const bool ranges = std::any_of(folders.begin(), folders.end(), report::holds_range_tests);
     if ((study || ranges) && folders.size() > 1)
-      throw UsageError(concat(study ? "a study is" : "range tests are", " reported by themselves"));
+      throw UsageError(
+          concat(study ? "a study is reported by itself" : "range tests are reported by themselves"));
     write_file_atomically(path, study    ? report::study_page(report::read_study(folders[0]))
                                 : ranges ? report::range_page(report::read_range_tests(folders[0]))
                                          : report::run_page(report::read_runs(folders)));

@@ -12,7 +12,8 @@ namespace galvan {
 
 void add_run_options(Settings& settings, TrainSettings& t) {
   const SettingOptions positive{.least = 1}, natural{.least = 0};
-  const SettingOptions sgd{.use = {"optimizer", {"sgd"}}}, adam{.use = {"optimizer", {"adam", "adamw"}}};
+  const SettingOptions sgd{.use = {"optimizer", {"sgd"}}},
+      adam_decay{.least = 0, .most = 1, .use = {"optimizer", {"adam", "adamw"}}};
 
   settings.group("Run");
   settings.add("data", &t.data, "the text to learn from (required)");
@@ -51,7 +52,7 @@ void add_run_options(Settings& settings, TrainSettings& t) {
   settings.add("context", &t.context, "tokens the model sees at once; default the preset's", positive);
   settings.add("mlp-width", &t.mlp_width,
                "hidden channels of the MLP; default 4 times the width, of llama 8/3", natural);
-  settings.add("dropout", &t.dropout, "part of the activations dropped in training", natural);
+  settings.add("dropout", &t.dropout, "part of the activations dropped in training", {.least = 0, .most = 1});
   settings.add("tied-head", &t.tied_head, "the head shares the embedding; default on, of llama off");
   settings.add("bias", &t.bias, "biases in linear layers and norms; default on, of llama off");
   settings.add("recompute", &t.recompute, "run each block again in backward: less memory, more time");
@@ -93,8 +94,8 @@ void add_run_options(Settings& settings, TrainSettings& t) {
   settings.add("momentum-form", &t.momentum_form,
                "sgd: is the learning rate applied to the momentum, or inside it",
                {.choices = {"torch", "classic"}, .use = sgd.use});
-  settings.add("beta1", &t.beta1, "adam, adamw: decay of the gradient's mean", adam);
-  settings.add("beta2", &t.beta2, "adam, adamw: decay of the squared gradient's mean", adam);
+  settings.add("beta1", &t.beta1, "adam, adamw: decay of the gradient's mean", adam_decay);
+  settings.add("beta2", &t.beta2, "adam, adamw: decay of the squared gradient's mean", adam_decay);
   settings.add("weight-decay", &t.weight_decay,
                "pull of matrices to zero, biases and norms left alone; default 0.1 for adamw, else 0");
   settings.add("clip", &t.clip, "largest norm of all gradients together; 0: any", natural);

@@ -61,7 +61,8 @@ std::string parameters_text(const Point& point) {
 }
 
 std::string value_text(double value, StudyMetric metric) {
-  return metric == StudyMetric::time_to_loss ? printed("%.1f s", value) : printed("%.4f", value);
+  return metric == StudyMetric::time_to_loss ? printed(value < 10 ? "%.3f s" : "%.1f s", value)
+                                             : printed("%.4f", value);
 }
 
 std::vector<std::string> tune_table(const Study& study, const std::vector<StudyTrial>& trials,

@@ -54,11 +54,20 @@ bool same_work(const BenchRow& a, const BenchRow& b) {
 }  // namespace
 
 const BenchRow* baseline_of(const BenchTable& table, const BenchRow& row, const std::string& technique) {
-  for (const BenchRow& other : table.rows)
-    if (same_work(row, other) &&
-        (technique.empty() ? other.role == Role::rung : other.technique == technique))
-      return &other;
-  return nullptr;
+  const BenchRow* lowest = nullptr;
+  for (const BenchRow& other : table.rows) {
+    if (!same_work(row, other)) continue;
+    if (!technique.empty()) {
+      if (other.technique == technique) return &other;
+      continue;
+    }
+    // Rungs stand in their order, but for one that has taken production's place; files are numbered.
+    const bool is_first = other.role == Role::rung && lowest == nullptr;
+    const bool is_below = other.role == Role::production && other.file.find("/ladder/") != other.file.npos &&
+                          (lowest == nullptr || other.file < lowest->file);
+    if (is_first || is_below) lowest = &other;
+  }
+  return lowest;
 }
 
 const BenchRow* library_of(const BenchTable& table, const BenchRow& row) {

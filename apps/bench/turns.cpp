@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,7 +121,9 @@ class Worker {
     }
     ::close(ends[1]);
     socket_ = ends[0];
+    wait_at_most(60);  // for the first answer: nothing has been computed for it
     for (int64_t left = std::stoll(ask("rows")); left > 0; --left) rows.push_back(line());
+    wait_at_most(0);
   }
   ~Worker() {
     ::close(socket_);
@@ -140,6 +143,12 @@ class Worker {
   std::vector<std::string> rows;
 
  private:
+  // 0: as long as it takes.
+  void wait_at_most(int seconds) const {
+    const timeval time{.tv_sec = seconds, .tv_usec = 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  }
+
   [[noreturn]] void fall_silent() const {
     fail("bench: ", program_,
          " does not answer; is it a galvan whose `bench --against` takes turns row by row, and has it ",

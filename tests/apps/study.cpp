@@ -112,6 +112,9 @@ TEST_CASE("values of a wrong type or out of bounds") {
   refused(with("", "batch-size = { int = [1.5, 3] }"), ":7: batch-size: expected whole numbers, got 1.5");
   refused(with("", "batch-size = { uniform = [1, 3] }"), ":7: batch-size: 1.0 is not a whole number");
   refused(with("", "batch-size = { int = [0, 3] }"), ":7: batch-size: 0 is less than 1");
+  refused(with("", "dropout = { uniform = [0.5, 2] }"), ":7: dropout: 2.0 is more than 1");
+  refused(with("", "beta1 = { choice = [0.5, 1.5], when = { optimizer = \"adamw\" } }"),
+          ":7: beta1: 1.5 is more than 1");
   refused(with("", "optimizer = { choice = [\"sgd\", \"adagrad\"] }"),
           ":7: optimizer: there is no 'adagrad'; there are adamw, adam, sgd");
   refused(with("", "lr = { uniform = [0, 1], choice = [1] }"),
