@@ -5,6 +5,7 @@
 #include <ctime>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <map>
 
 #include "apps/bench/card.h"
@@ -181,12 +182,17 @@ card changes its clock. The exit code is 3 when a row is slower, 4 when a result
   }
 
   bool known_baseline() const {
-    for (const char* device : {"cpu", "cuda"})
-      for (const BenchGroup& group : bench_groups(options_, device))
-        for (const Technique& technique : group.techniques)
-          if (technique.name == baseline_) return true;
-    return false;
+    std::vector<BenchGroup> groups;
+    if (measures_cpu()) groups = bench_groups(options_, "cpu");
+    if (measures_card()) std::ranges::copy(bench_groups(options_, "cuda"), std::back_inserter(groups));
+    return std::ranges::any_of(groups, [&](const BenchGroup& group) {
+      return std::ranges::any_of(group.techniques,
+                                 [&](const Technique& technique) { return technique.name == baseline_; });
+    });
   }
+
+  bool measures_cpu() const { return device_ != "cuda"; }
+  bool measures_card() const { return device_ == "cuda" || (device_ == "all" && kCudaIsBuilt); }
 
   int measure() {
     const bool quiet = json_ == "-";
@@ -209,8 +215,8 @@ card changes its clock. The exit code is 3 when a row is slower, 4 when a result
       if (std::exchange(begun, row.device) != row.device) print_head(so_far, row.device, untimed);
       untimed.empty() ? print_row(so_far, row, baseline_) : print_untimed(so_far, row);
     };
-    if (device_ != "cuda") measure_cpu(options_, table, on_row);
-    if (device_ == "cuda" || (device_ == "all" && kCudaIsBuilt)) measure_card(options_, card_, table, on_row);
+    if (measures_cpu()) measure_cpu(options_, table, on_row);
+    if (measures_card()) measure_card(options_, card_, table, on_row);
     if (quiet) {
       for (const BenchRow& row : table.rows)
         if (!is_right(row)) std::fprintf(stderr, "galvan: %s is wrong\n", key_of(row).c_str());

@@ -277,7 +277,7 @@ Options parse(int argc, char** argv) {
                "bench_gemm");
   app.option_defaults()->always_capture_default();
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024));
-  app.add_option("--rounds", options.rounds, "of which each computes every product once by each backend")
+  app.add_option("--rounds", options.rounds, "of which each computes every product once by each library")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--ladder", options.ladder,
                  "rounds of each rung of the ladder, of which the lowest takes minutes")
@@ -310,9 +310,7 @@ int main(int argc, char** argv) {
       if (std::string(preset.name).find(options.preset) != std::string::npos)
         results.push_back(run(preset, libraries, options));
     check(!results.empty(), "bench_gemm: no preset is called ", options.preset);
-    if (!options.json.empty()) {
-      write_file_atomically(options.json, results.dump(2) + "\n");
-    }
+    if (!options.json.empty()) write_file_atomically(options.json, results.dump(2) + "\n");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -252,31 +252,36 @@ void store_tile(int64_t rows, int64_t columns, const Acc<In>* sums, int64_t widt
   }
 }
 
-// The instances for tiles of every size.
-template <class In, int... Sizes>
-constexpr GemmKernels<In> make_kernels(std::integer_sequence<int, Sizes...>) {
+// The instances for tiles of every size, of units packed like that.
+template <class In, class Unit, int... Sizes>
+constexpr GemmKernels<In> make_kernels(decltype(GemmKernels<In>::pack_a) pack_a,
+                                       decltype(GemmKernels<In>::pack_b) pack_b,
+                                       std::integer_sequence<int, Sizes...>) {
   using T = Acc<In>;
-  GemmKernels<In> kernels = {.pack_a = pack_a<In>,
-                             .pack_b = pack_b<In>,
+  constexpr bool kPairs = !std::is_same_v<Unit, T>;
+  GemmKernels<In> kernels = {.pack_a = pack_a,
+                             .pack_b = pack_b,
                              .store_tile = store_tile<In>,
                              .rows = kRows,
                              .vectors = kVectors,
                              .lanes = kLanes<T>,
-                             .unit = 1,
-                             .unit_bytes = sizeof(T),
-                             .packs_a = sizeof(In) != sizeof(T)};
+                             .unit = kPairs ? 2 : 1,
+                             .unit_bytes = sizeof(Unit),
+                             .packs_a = !kPairs && sizeof(In) != sizeof(T)};
   ((kernels.tile[Sizes / kVectors][Sizes % kVectors] =
-        tile<T, T, Sizes / kVectors + 1, Sizes % kVectors + 1>),
+        tile<Unit, T, Sizes / kVectors + 1, Sizes % kVectors + 1>),
    ...);
-  ((kernels.tile_transposed_a[Sizes / kVectors][Sizes % kVectors] =
-        tile_transposed_a<T, T, Sizes / kVectors + 1, Sizes % kVectors + 1>),
-   ...);
+  if constexpr (!kPairs) {
+    ((kernels.tile_transposed_a[Sizes / kVectors][Sizes % kVectors] =
+          tile_transposed_a<T, T, Sizes / kVectors + 1, Sizes % kVectors + 1>),
+     ...);
+  }
   return kernels;
 }
 using EverySize = std::make_integer_sequence<int, kRows * kVectors>;
 
 template <class In>
-constexpr GemmKernels<In> kKernels = make_kernels<In>(EverySize{});
+constexpr GemmKernels<In> kKernels = make_kernels<In, Acc<In>>(pack_a<In>, pack_b<In>, EverySize{});
 
 #ifdef __AVX512F__
 void pack_a_pairs(const bfloat16* a, int64_t lda, bool transpose, int64_t rows, int64_t depth, void* dst,
@@ -301,23 +306,8 @@ void pack_b_pairs(const bfloat16* b, int64_t ldb, bool transpose, int64_t begin,
   }
 }
 
-template <int... Sizes>
-constexpr GemmKernels<bfloat16> make_pair_kernels(std::integer_sequence<int, Sizes...>) {
-  GemmKernels<bfloat16> kernels = {.pack_a = pack_a_pairs,
-                                   .pack_b = pack_b_pairs,
-                                   .store_tile = store_tile<bfloat16>,
-                                   .rows = kRows,
-                                   .vectors = kVectors,
-                                   .lanes = kLanes<float>,
-                                   .unit = 2,
-                                   .unit_bytes = sizeof(Pair),
-                                   .packs_a = false};
-  ((kernels.tile[Sizes / kVectors][Sizes % kVectors] =
-        tile<Pair, float, Sizes / kVectors + 1, Sizes % kVectors + 1>),
-   ...);
-  return kernels;
-}
-constexpr GemmKernels<bfloat16> kPairKernels = make_pair_kernels(EverySize{});
+constexpr GemmKernels<bfloat16> kPairKernels =
+    make_kernels<bfloat16, Pair>(pack_a_pairs, pack_b_pairs, EverySize{});
 #endif
 
 template <class In>

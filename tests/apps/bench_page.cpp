@@ -80,6 +80,21 @@ TEST_CASE("the page has the roofline, the ladders, the tables and the history") 
   CHECK(holds(bench_page({{"monday", example(1e-5)}}, "eigen"), "<small> 2 x</small>"));
 }
 
+TEST_CASE("the lowest rung is the baseline, also where it has taken production's place") {
+  BenchTable table = example(1e-5);
+  const auto baseline = [&] { return baseline_of(table, table.rows[0], "")->technique; };
+  CHECK(baseline() == "naive");
+  for (BenchRow& row : table.rows) {
+    if (row.technique == "naive")
+      row.role = Role::production, row.file = "core/cpu/ladder/matmul_1_naive.cpp";
+    else if (row.technique == "packed")
+      row.role = Role::rung, row.file = "core/cpu/gemm_packed.cpp";
+    else if (row.technique == "blocked")
+      row.file = "core/cpu/ladder/matmul_3_blocked.cpp";
+  }
+  CHECK(baseline() == "naive");
+}
+
 TEST_CASE("tables of ladders stand between their marks, and nothing else is touched") {
   const std::string before =
       "# Ladders\n<!-- ladder:matmul -->\nold\n<!-- /ladder -->\nbetween\n<!-- ladder:softmax "
