@@ -25,13 +25,14 @@
 #include "models/replicas.h"
 #include "models/transformer.h"
 #include "optim/adam.h"
+#include "optim/sgd.h"
 
 using namespace galvan;
 
 namespace {
 
 struct Arguments {
-  std::string preset = "tiny", device = "cpu", dtype;
+  std::string preset = "tiny", optimizer = "adamw", device = "cpu", dtype;
   std::vector<int64_t> replicas = {2, 4, 8};
   int64_t batch_size = 12;
   int threads = 0, steps = 4, pairs = 20;
@@ -42,6 +43,7 @@ Arguments parse(int argc, char** argv) {
   CLI::App app("Times K models trained together beside one after another.", "bench_replicas");
   app.option_defaults()->always_capture_default();
   app.add_option("--preset", a.preset, "the models' sizes")->check(CLI::IsMember(preset_names()));
+  app.add_option("--optimizer", a.optimizer, "sgd: with momentum")->check(CLI::IsMember({"adamw", "sgd"}));
   app.add_option("--device", a.device)->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   app.add_option("--dtype", a.dtype, "of weights and activations; f32, on a card bf16")
       ->check(CLI::IsMember({"f32", "bf16"}));
@@ -57,13 +59,17 @@ Arguments parse(int argc, char** argv) {
 // A model of its own seed and learning rate.
 class Replica {
  public:
-  Replica(const ModelConfig& config, const TensorOptions& where, int64_t batch_size, uint64_t seed)
-      : seed_(seed),
-        model_(config, {.seed = seed, .tensor = where}),
-        optimizer_(decay_matrices_only(model_.parameters()),
-                   {.lr = 1e-4 * static_cast<double>(seed), .beta2 = 0.99, .weight_decay = 0.1}),
-        replay_(where.device) {
-    const Tensor tokens = Tensor::uniform({batch_size, config.context + 1},
+  Replica(const Arguments& a, const ModelConfig& config, const TensorOptions& where, uint64_t seed)
+      : seed_(seed), model_(config, {.seed = seed, .tensor = where}), replay_(where.device) {
+    const double lr = 1e-4 * static_cast<double>(seed);
+    auto groups = decay_matrices_only(model_.parameters());
+    if (a.optimizer == "sgd") {
+      optimizer_ = std::make_unique<SGD>(std::move(groups), SGDOptions{.lr = lr, .momentum = 0.9});
+    } else {
+      optimizer_ = std::make_unique<AdamW>(std::move(groups),
+                                           AdamOptions{.lr = lr, .beta2 = 0.99, .weight_decay = 0.1});
+    }
+    const Tensor tokens = Tensor::uniform({a.batch_size, config.context + 1},
                                           {.high = static_cast<double>(config.vocab), .seed = seed})
                               .to(DType::i32)
                               .to(where.device);
@@ -76,22 +82,22 @@ class Replica {
     replay_.run(
         [&] {
           const TrustedIndices trusted;
-          const RandomPass random(seed_, 0, optimizer_.step_address());
+          const RandomPass random(seed_, 0, optimizer_->step_address());
           const Tensor loss = cross_entropy(model_(x_), y_, {.ignore_index = CrossEntropyOptions::kNone});
           loss.backward();
-          optimizer_.enqueue_step({.clip_norm = 1.0});
-          optimizer_.zero_grad();
+          optimizer_->enqueue_step({.clip_norm = 1.0});
+          optimizer_->zero_grad();
         },
         steps);
-    optimizer_.control();
+    optimizer_->control();
   }
 
-  std::vector<double> weights() const { return optimizer_.arena().parameters().to_vector(); }
+  std::vector<double> weights() const { return optimizer_->arena().parameters().to_vector(); }
 
  private:
   uint64_t seed_;
   Transformer model_;
-  AdamW optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   Tensor x_, y_;
   Replay replay_;
 };
@@ -105,7 +111,7 @@ double seconds_of(const auto& body) {
 // Each of its own seed and learning rate, made where it is trained.
 std::unique_ptr<Replica> make_replica(const Arguments& a, const ModelConfig& config,
                                       const TensorOptions& where, int64_t i) {
-  return std::make_unique<Replica>(config, where, a.batch_size, static_cast<uint64_t>(i + 1));
+  return std::make_unique<Replica>(a, config, where, static_cast<uint64_t>(i + 1));
 }
 
 struct Times {
@@ -208,9 +214,9 @@ int main(int argc, char** argv) {
     const Device device = choose_device(a.device);
     const TensorOptions where{.dtype = a.dtype.empty() ? default_dtype(device) : parse_dtype(a.dtype),
                               .device = device};
-    std::printf("%s, batch %ld, adamw, %s, %s; %d pairs of blocks of %d steps\n", a.preset.c_str(),
-                static_cast<long>(a.batch_size), name(where.dtype), device_description(device).c_str(),
-                a.pairs, a.steps);
+    std::printf("%s, batch %ld, %s, %s, %s; %d pairs of blocks of %d steps\n", a.preset.c_str(),
+                static_cast<long>(a.batch_size), a.optimizer.c_str(), name(where.dtype),
+                device_description(device).c_str(), a.pairs, a.steps);
     for (const int64_t count : a.replicas) compare(a, config, where, count);
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';

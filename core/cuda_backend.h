@@ -81,6 +81,8 @@ CardTimes time_on_card(Device device, const std::function<void()>& body, int sam
 class Recording;
 // Calls `body` and records what it would put on the stream; nothing of it runs.
 std::shared_ptr<const Recording> record(const std::function<void()>& body);
+// Calls `body` as record() does, but what it puts on the stream runs: with the kernels that a recording will have.
+void run_once(const std::function<void()>& body);
 // Whether both are the same operations, on data and with numbers of their own.
 bool match(const Recording& a, const Recording& b);
 

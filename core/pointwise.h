@@ -271,21 +271,21 @@ struct GeluTanh {
   static constexpr bool kFromOutput = false;
   template <class T>
   GALVAN_HD T operator()(T x) const {
-    return x / (1 + math::exp(-twice_u(x)));
+    return x / (1 + math::exp(-twice_u(x, x * x)));
   }
   template <class T>
   GALVAN_HD T derivative(T x) const {
-    const T s = math::sigmoid(twice_u(x));
-    const T slope = static_cast<T>(kScale) * (1 + static_cast<T>(3 * kCubic) * x * x);
-    return s + x * (s * (1 - s)) * slope;
+    const T square = x * x, s = math::sigmoid(twice_u(x, square));
+    const T slope = static_cast<T>(kScale) + static_cast<T>(3 * kScale * kCubic) * square;
+    return s + x * slope * (s - s * s);
   }
 
  private:
   static constexpr double kScale = 1.5957691216057308;  // 2 sqrt(2/pi)
   static constexpr double kCubic = 0.044715;
   template <class T>
-  GALVAN_HD static T twice_u(T x) {
-    return static_cast<T>(kScale) * x * (1 + static_cast<T>(kCubic) * x * x);
+  GALVAN_HD static T twice_u(T x, T square) {
+    return x * (static_cast<T>(kScale) + static_cast<T>(kScale * kCubic) * square);
   }
 };
 

@@ -57,7 +57,7 @@ void ReplayGroup::Member::run(Replay& replay, const std::function<void()>& body,
   if (!replay.recording_->operations) {
     const MemoryPool::Use guard(replay.pool_);
     if (!replay.has_run_) {
-      body();
+      cuda_backend::run_once(body);
       replay.has_run_ = true;
       if (--times == 0) return;
     }

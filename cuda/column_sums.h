@@ -10,6 +10,9 @@ namespace galvan {
 
 inline constexpr int kColumnWarps = 8;
 
+// Up to so many rows of one of several replicas a block sums all of (sum, cuda/reduce.cu).
+inline constexpr int64_t kRowsOfReplica = 4096;
+
 // The launch for a matrix of T: blocks of kColumnWarps warps, x being a tile of columns (a pack a lane), y a
 // block of rows.
 template <class T>
@@ -81,13 +84,17 @@ __device__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t co
   y[c] = T(sum);
 }
 
-// y [C] = the sum over the blocks of partial [row_blocks(R), C]; 0 where there are no rows. Likewise y2, unless it is
-// null, of the partial sums that follow.
+// y [C] = the sum over the blocks of partial [blocks, C]; 0 where there are none. Likewise y2, unless it is null, of the
+// partial sums that follow.
 template <class T>
-void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y, T* y2 = nullptr) {
+void add_blocks(Cuda on, const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2 = nullptr) {
   const dim3 grid(blocks_for(columns, 32), y2 ? 2 : 1);
   launch_body<sum_row_blocks<T>, Body{.replicas = kReplicated<T>}>(grid, kStrands * 32, 0, on.stream, partial,
-                                                                   row_blocks(rows), columns, y, y2);
+                                                                   blocks, columns, y, y2);
+}
+template <class T>
+void add_row_blocks(Cuda on, const Acc<T>* partial, int64_t rows, int64_t columns, T* y, T* y2 = nullptr) {
+  add_blocks(on, partial, row_blocks(rows), columns, y, y2);
 }
 
 }  // namespace galvan

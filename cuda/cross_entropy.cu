@@ -6,10 +6,11 @@
 // e^(m - m') whenever m grows to m' (Milakov, Gimelshein: Online normalizer calculation for softmax, 2018).
 // Shapes   logits, dlogits [R, V]; targets, losses, log_sums [R]
 // Memory   R V sizeof(T) bytes forward, 2 backward, 2 for both at once; asked for are 1, 3 and 3, and one
-//          more with smoothing forward or at once, a row's later readings from L2. The total: R (sizeof(A) +
-//          4); the weight: 4 R
+//          more with smoothing forward or at once, a row's later readings from L2; at once, of up to kMostInRegisters
+//          classes, 2. The total: R (sizeof(A) + 4); the weight: 4 R
 // Compute  about 4 R V FLOPs: bandwidth-bound, judge it in GB/s
-// Launch   one row a warp and four a block for few classes, a block of sixteen warps for many; the total: one block
+// Launch   one row a warp and four a block for few classes, which keeps it in registers where it has room; a block of
+//          sixteen warps for many; the total: one block
 #include <cmath>
 
 #include "core/kernels.h"
@@ -165,6 +166,53 @@ __device__ void cross_entropy_both_block_per_row(CrossEntropyRows p, const T* lo
   write_gradient<T, kN>(p, x, target, of_row.max, of_row.log_sum, upstream, dx);
 }
 
+// Rows of up to kMostInRegisters classes, which are read once and whose exponentials are taken once.
+constexpr int64_t kMostInRegisters = 128;
+template <class T>
+__device__ void cross_entropy_both_in_registers(CrossEntropyRows p, const T* logits, const Acc<T>* weight,
+                                                Acc<T>* losses, T* dlogits) {
+  using A = Acc<T>;
+  constexpr int kOwn = kMostInRegisters / 32;
+  const int64_t row = row_of_thread();
+  if (row >= p.rows) return;
+  const int classes = static_cast<int>(p.classes), lane = static_cast<int>(threadIdx.x);
+  const int32_t target = p.targets[row];
+  T* const dx = dlogits + row * p.classes;
+  if (target == p.ignore_index) {
+    if (lane == 0) losses[row] = 0;
+    return write_zeros(p, dx);
+  }
+  const T* const x = logits + row * p.classes;
+  const A at_target = A(x[target]);
+  A own[kOwn], largest = -INFINITY;
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    own[i] = lane + 32 * i < classes ? A(x[lane + 32 * i]) : -INFINITY;
+    largest = own[i] > largest ? own[i] : largest;
+  }
+  const A m = warp_max(largest), smoothing = A(p.label_smoothing);
+  A sum = 0, level = 0;
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    const A z = own[i] - m;
+    if (smoothing != 0 && lane + 32 * i < classes) level += z;
+    own[i] = math::exp(z);
+    sum += own[i];
+  }
+  sum = warp_sum(sum);
+  if (smoothing != 0) level = smoothing * (warp_sum(level) / A(classes));
+  if (lane == 0) losses[row] = std::log(sum) - (A(1) - smoothing) * (at_target - m) - level;
+  __syncwarp();  // all have read the target's logit before its lane writes there
+  const A upstream = weight ? *weight : A(1) / A(p.rows), share = A(1) / sum, evenly = smoothing / A(classes);
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    if (lane + 32 * i >= classes) continue;
+    A d = own[i] * share - evenly;
+    if (lane + 32 * i == target) d -= A(1) - smoothing;
+    dx[lane + 32 * i] = T(d * upstream);
+  }
+}
+
 // The number of rows that count, in every thread.
 __device__ inline int64_t rows_that_count(const CrossEntropyRows& p) {
   int64_t count = 0;
@@ -223,6 +271,10 @@ void cross_entropy_backward(Cuda on, const CrossEntropyRows& p, const T* logits,
 template <class T>
 void cross_entropy_both(Cuda on, const CrossEntropyRows& p, const T* logits, const Acc<T>* weight,
                         Acc<T>* losses, T* dlogits) {
+  if (p.rows > 0 && p.classes <= kMostInRegisters)
+    return launch_body<cross_entropy_both_in_registers<T>, Body{.replicas = kReplicated<T>}>(
+        blocks_for(p.rows, kRowsOfBlock), dim3(32, kRowsOfBlock), 0, on.stream, p, logits, weight, losses,
+        dlogits);
   for_rows<T>(p, {logits, dlogits}, [&]<int kN>(unsigned blocks, dim3 block) {
     launch_body<cross_entropy_both_block_per_row<T, kN>, Body{.replicas = kReplicated<T>}>(
         blocks, block, 0, on.stream, p, logits, weight, losses, dlogits);

@@ -34,7 +34,10 @@ using SharedType = T;  // float[32][33] in front of a variable's name
 
 #ifdef GALVAN_CUDA_SIM
 
-using sim::launch_now;
+template <auto kKernel, bool kStartsEarly = false, class... Args>
+void launch_now(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
+  sim::launch_now<kKernel>(grid, block, shared_bytes, stream, args...);
+}
 
 template <class T>
 T* dynamic_shared() {
@@ -55,11 +58,27 @@ inline void one_access(const void*, size_t) {}
 
 #else
 
-template <auto kKernel, class... Args>
+// kStartsEarly: the kernel begins with start_next_and_wait() (cuda/ptx.h), so that its blocks may come while those of the
+// kernel before it are still at work.
+template <auto kKernel, bool kStartsEarly = false, class... Args>
 void launch_now(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
-  if (shared_bytes > 48 * 1024) allow_shared_memory(reinterpret_cast<const void*>(kKernel), shared_bytes);
-  kKernel<<<grid, block, shared_bytes, stream>>>(args...);
-  check_launch(reinterpret_cast<const void*>(kKernel), grid, block, shared_bytes);
+  const auto kernel = reinterpret_cast<const void*>(kKernel);
+  if (shared_bytes > 48 * 1024) allow_shared_memory(kernel, shared_bytes);
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  if constexpr (kStartsEarly) {
+    static const bool may = may_start_early(kernel);
+    config.attrs = &early;
+    config.numAttrs = may ? 1 : 0;
+  }
+  cudaLaunchKernelEx(&config, kKernel, args...);  // check_launch sees what came of it
+  check_launch(kernel, grid, block, shared_bytes);
 }
 
 template <class T>
@@ -75,12 +94,12 @@ __device__ inline void one_access(const void*, size_t) {}
 #endif
 
 // Of a recorded kernel (cuda/runtime/recorder.h): a launch for each replica.
-template <auto kKernel, class... Args>
+template <auto kKernel, bool kStartsEarly = false, class... Args>
 void enqueue_launches(std::span<const RecordedOperation* const> replicas, cudaStream_t stream) {
   for (const RecordedOperation* replica : replicas) {
     const auto& one = static_cast<const RecordedLaunch&>(*replica);
     static_cast<const Arguments<Args...>*>(one.arguments())->pass_to([&](const Args&... args) {
-      launch_now<kKernel>(one.grid, one.block, one.shared_bytes, stream, args...);
+      launch_now<kKernel, kStartsEarly>(one.grid, one.block, one.shared_bytes, stream, args...);
     });
   }
 }
@@ -96,7 +115,8 @@ void record_launch(RecordedStep& step, RecordedLaunch::Enqueue enqueue, dim3 gri
 template <auto kKernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args) {
   if (RecordedStep* const step = Recorder::current())
-    return record_launch(*step, &enqueue_launches<kKernel, Args...>, grid, block, shared_bytes, args...);
+    return record_launch(*step, &enqueue_launches<kKernel, false, Args...>, grid, block, shared_bytes,
+                         args...);
   launch_now<kKernel>(grid, block, shared_bytes, stream, args...);
 }
 

@@ -12,6 +12,7 @@
 #include "core/head_layout.h"
 #include "cuda/pack.h"
 #include "cuda/ptx.h"
+#include "cuda/tiles.h"
 #include "cuda/warp.h"
 
 namespace galvan::flash {
@@ -28,8 +29,6 @@ struct Tiles {
   // From one row to the next: 8 rows' packs of 16 bytes, which ldmatrix reads together, lie in different banks.
   static constexpr int kStride = kD + 8;
 };
-
-__device__ inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 __device__ inline int pair_row() { return lane_id() / 4; }
 __device__ inline int pair_column() { return lane_id() % 4 * 2; }
@@ -51,15 +50,8 @@ __device__ inline float row_max(float value) {
 template <int kD, int kRows>
 __device__ inline void fetch_rows(HeadRows<const bfloat16> x, int64_t b, int64_t head, int first, int end,
                                   int D, bfloat16* tile) {
-  constexpr int kPacks = kD / 8;
-  const bfloat16* const from = x.at(b, head, first);
-#pragma unroll
-  for (int p = static_cast<int>(threadIdx.x); p < kRows * kPacks; p += kThreads) {
-    const int row = p / kPacks, c = p % kPacks * 8;
-    const bool inside = first + row < end && c < D;
-    cp_async<16>(tile + row * Tiles<kD>::kStride + c, inside ? from + row * x.row_stride + c : x.data,
-                 inside ? 16 : 0);
-  }
+  fetch_tile<kRows, kD, Tiles<kD>::kStride, kThreads>(x.at(b, head, first), x.row_stride, end - first, D,
+                                                      tile);
 }
 
 // A warp's 16 rows of a tile, as mma's left operands: (a, k) loads columns 16 k to 16 k + 15.
@@ -73,9 +65,16 @@ struct LeftOf {
   }
 };
 
-// sums (16, 8 kTiles) += a x^T, of x (8 kTiles, kD); a_of(a, k) loads them as LeftOf does.
-template <int kD, int kTiles, class A>
-__device__ inline void add_product_transposed(float (&sums)[kTiles][4], const A& a_of, const bfloat16* x) {
+// Of blocks of 16 in a row of a product, all; or those for which a function like this is true, the same for a whole warp.
+struct All {
+  __device__ constexpr bool operator()(int) const { return true; }
+};
+
+// sums (16, 8 kTiles) += a x^T, of x (8 kTiles, kD), for the wanted blocks of 16 columns; a_of(a, k) loads them as LeftOf
+// does.
+template <int kD, int kTiles, class A, class Wanted = All>
+__device__ inline void add_product_transposed(float (&sums)[kTiles][4], const A& a_of, const bfloat16* x,
+                                              const Wanted& wanted = {}) {
   const bfloat16* const mine =
       x + (lane_id() % 8 + lane_id() / 16 * 8) * Tiles<kD>::kStride + lane_id() / 8 % 2 * 8;
 #pragma unroll
@@ -84,6 +83,7 @@ __device__ inline void add_product_transposed(float (&sums)[kTiles][4], const A&
     a_of(a, k);
 #pragma unroll
     for (int n = 0; n < kTiles; n += 2) {
+      if (!wanted(n / 2)) continue;
       ldmatrix_x4(b, mine + 8 * n * Tiles<kD>::kStride + 16 * k);
       mma_m16n8k16(sums[n], a, b[0], b[1]);
       mma_m16n8k16(sums[n + 1], a, b[2], b[3]);
@@ -92,12 +92,15 @@ __device__ inline void add_product_transposed(float (&sums)[kTiles][4], const A&
 }
 
 // sums (16, kD) += w x, of w (16, 8 kTiles), itself sums of a product, rounded, and x (8 kTiles, kD): of the 16 x 8
-// results that a lane holds four of, two side by side are laid out as mma wants its left operand.
-template <int kD, int kTiles>
-__device__ inline void add_product(float (&sums)[kD / 8][4], const float (&w)[kTiles][4], const bfloat16* x) {
+// results that a lane holds four of, two side by side are laid out as mma wants its left operand. Blocks of 16 of w's
+// columns that are not wanted count as 0.
+template <int kD, int kTiles, class Wanted = All>
+__device__ inline void add_product(float (&sums)[kD / 8][4], const float (&w)[kTiles][4], const bfloat16* x,
+                                   const Wanted& wanted = {}) {
   const bfloat16* const mine = x + lane_id() % 16 * Tiles<kD>::kStride + lane_id() / 16 * 8;
 #pragma unroll
   for (int k = 0; k < kTiles; k += 2) {
+    if (!wanted(k / 2)) continue;
     const uint32_t a[4] = {pack_bf16(w[k][0], w[k][1]), pack_bf16(w[k][2], w[k][3]),
                            pack_bf16(w[k + 1][0], w[k + 1][1]), pack_bf16(w[k + 1][2], w[k + 1][3])};
 #pragma unroll

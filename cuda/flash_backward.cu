@@ -42,20 +42,21 @@ template <int kD>
 constexpr size_t kQueryBytes = sizeof(bfloat16) * (2 * Tiles<kD>::kM + 4 * kN) * Tiles<kD>::kStride;
 
 template <int kD>
-__device__ inline void query_gradients(int64_t block, const AttentionSizes& sizes, const Inputs& in,
+__device__ inline void query_gradients(int block, const AttentionSizes& sizes, const Inputs& in,
                                        const HeadRows<bfloat16>& dq) {
   constexpr int kM = Tiles<kD>::kM, kTile = kN * Tiles<kD>::kStride;
   bfloat16* const q_tile = dynamic_shared<bfloat16>();         // (kM, kD)
   bfloat16* const dy_tile = q_tile + kM * Tiles<kD>::kStride;  // (kM, kD)
   bfloat16* const kv_tiles =
       dy_tile + kM * Tiles<kD>::kStride;  // (2, 2, kN, kD): k and v, in use and to come
-  const int64_t tiles = (sizes.Tq + kM - 1) / kM, head = block / tiles;
-  const int64_t b = head / sizes.H, h = head % sizes.H, g = h / (sizes.H / sizes.G);
-  const int first = static_cast<int>(tiles - 1 - block % tiles) * kM;  // those that see most keys start first
-  const int warp_first = first + 16 * warp_id();
   const int D = static_cast<int>(sizes.D), Tq = static_cast<int>(sizes.Tq), Tk = static_cast<int>(sizes.Tk);
+  const int H = static_cast<int>(sizes.H), group = H / static_cast<int>(sizes.G);
+  const int tiles = (Tq + kM - 1) / kM, head = block / tiles, b = head / H, h = head % H, g = h / group;
+  const int first = (tiles - 1 - block % tiles) * kM;  // those that see most keys start first
+  const int warp_first = first + 16 * warp_id();
+  const auto visible_to = [&](int query) { return sizes.causal ? std::min(Tk, query + Tk - Tq + 1) : Tk; };
   const float scale = static_cast<float>(sizes.scale);
-  const auto fetch = [&](int64_t k0, bfloat16* tile) {
+  const auto fetch = [&](int k0, bfloat16* tile) {
     fetch_rows<kD, kN>(in.k, b, g, k0, Tk, D, tile);
     fetch_rows<kD, kN>(in.v, b, g, k0, Tk, D, tile + kTile);
   };
@@ -80,7 +81,7 @@ __device__ inline void query_gradients(int64_t block, const AttentionSizes& size
   __syncthreads();  // every thread's copies are there before they are read
 
   float sums[kD / 8][4] = {};
-  const int end = static_cast<int>(smaller(sizes.Tk, sizes.visible(first + kM - 1)));
+  const int end = visible_to(first + kM - 1);
   int in_use = 0;
   for (int k0 = 0; k0 < end; k0 += kN, in_use ^= 1) {
     const bfloat16 *const k_tile = kv_tiles + in_use * 2 * kTile, *const v_tile = k_tile + kTile;
@@ -92,14 +93,13 @@ __device__ inline void query_gradients(int64_t block, const AttentionSizes& size
     add_product_transposed<kD>(dp, LeftOf<kD>{dy_tile}, v_tile);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const int visible =
-          static_cast<int>(smaller(sizes.Tk, sizes.visible(warp_first + pair_row() + 8 * r)) - k0);
+      const int visible = visible_to(warp_first + pair_row() + 8 * r) - k0;
 #pragma unroll
       for (int n = 0; n < kN / 8; ++n) {
 #pragma unroll
         for (int e = 2 * r; e < 2 * r + 2; ++e) {
           const bool seen = 8 * n + pair_column() + e % 2 < visible;
-          const float p = seen ? exp2f(s[n][e] * (scale * kLog2E) - lse[r]) : 0;
+          const float p = seen ? exp2_approx(s[n][e] * (scale * kLog2E) - lse[r]) : 0;
           dp[n][e] = p * (dp[n][e] - delta[r]);
         }
       }
@@ -135,11 +135,13 @@ __device__ inline void row_deltas(const bfloat16* y_tile, const bfloat16* dy_til
   if (part == 0) delta[row] = sum;
 }
 
-// A warp's 16 rows of dS^T, as sums of a product, to their place among all rows.
-__device__ inline void share_weights(const float (&ds)[kN / 8][4], bfloat16* weights) {
+// A warp's 16 rows of dS^T, as sums of a product, to their place among all rows; the wanted blocks of 16 columns.
+template <class Wanted>
+__device__ inline void share_weights(const float (&ds)[kN / 8][4], bfloat16* weights, const Wanted& wanted) {
   bfloat16* const mine = weights + (16 * warp_id() + pair_row()) * kWeightStride + pair_column();
 #pragma unroll
   for (int n = 0; n < kN / 8; ++n) {
+    if (!wanted(n / 2)) continue;
 #pragma unroll
     for (int r = 0; r < 2; ++r)
       pack_at<2>(mine + 8 * r * kWeightStride + 8 * n) =
@@ -148,9 +150,11 @@ __device__ inline void share_weights(const float (&ds)[kN / 8][4], bfloat16* wei
 }
 
 // dQ of kN queries from dS^T (kM, kN) and all their keys (kM, kD): a warp makes 16 queries' half of the columns.
-template <int kD>
+// seen(key, query): whether one of 16 queries from there sees one of 16 keys; others' dS is not read.
+template <int kD, class Seen>
 __device__ inline void store_query_gradients(const bfloat16* weights, const bfloat16* k_tile, float scale,
-                                             HeadRows<bfloat16> dq, int b, int h, int q0, int end, int D) {
+                                             HeadRows<bfloat16> dq, int b, int h, int q0, int end, int D,
+                                             const Seen& seen) {
   static_assert(kWarps == kN / 16 * 2);
   const int queries = warp_id() % 2 * 16, columns = warp_id() / 2 * (kD / 2);
   const bfloat16* const left =
@@ -159,6 +163,7 @@ __device__ inline void store_query_gradients(const bfloat16* weights, const bflo
   float sums[kD / 16][4] = {};
 #pragma unroll
   for (int k = 0; k < Tiles<kD>::kM; k += 16) {
+    if (!seen(k, q0 + queries)) continue;
     uint32_t a[4], b[4];
     ldmatrix_x4_transposed(a, left + k * kWeightStride);
 #pragma unroll
@@ -195,6 +200,7 @@ __device__ inline void key_gradients(int block, const AttentionSizes& sizes, con
   const int older = Tk - Tq;  // query t stands at key t + older
   const int begin = !kAllKeys && sizes.causal && first > older ? first - older : 0;
   const int steps = (Tq - begin + kN - 1) / kN, count = steps * group;
+  const auto seen = [&](int key, int query) { return !sizes.causal || key <= query + 15 + older; };
   const auto fetch = [&](int step, int stage) {
     const int h = g * group + step / steps;
     const int q0 = begin + step % steps * kN;
@@ -225,38 +231,43 @@ __device__ inline void key_gradients(int block, const AttentionSizes& sizes, con
     cp_async_commit();
     row_deltas<kD>(dy_tile + kTile, dy_tile, delta);
 
-    float s[kN / 8][4] = {}, dp[kN / 8][4] = {};  // (16, kN): transposed, keys by queries
-    add_product_transposed<kD>(s, LeftOf<kD>{k_tile}, q_tile);
+    // Of 16 queries that see none of a warp's keys nothing is made.
     const int q0 = begin + step % steps * kN;
+    const auto wanted = [&](int block) { return seen(warp_first, q0 + 16 * block); };
+    float s[kN / 8][4] = {}, dp[kN / 8][4] = {};  // (16, kN): transposed, keys by queries
+    add_product_transposed<kD>(s, LeftOf<kD>{k_tile}, q_tile, wanted);
     const int queries = Tq - q0;  // more than kN of them count as kN
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      // From which query on they see this row's key. Where there is none dQ must not see it either.
-      const int key = warp_first + pair_row() + 8 * r;
-      const int seen_from = kAllKeys && key >= Tk ? kN : sizes.causal ? key - older - q0 : 0;
+    for (int n = 0; n < kN / 8; ++n) {
+      if (!wanted(n / 2)) continue;
 #pragma unroll
-      for (int n = 0; n < kN / 8; ++n) {
+      for (int c = 0; c < 2; ++c) {
+        const int query = 8 * n + pair_column() + c;
+        const float shift = lse[query] * kLog2E;
 #pragma unroll
-        for (int e = 2 * r; e < 2 * r + 2; ++e) {
-          const int query = 8 * n + pair_column() + e % 2;
-          const bool seen = query >= seen_from && query < queries;
-          s[n][e] = seen ? exp2f(s[n][e] * (scale * kLog2E) - lse[query] * kLog2E) : 0;
+        for (int r = 0; r < 2; ++r) {
+          // From which query on they see this row's key. Where there is none dQ must not see it either.
+          const int key = warp_first + pair_row() + 8 * r;
+          const int seen_from = kAllKeys && key >= Tk ? kN : sizes.causal ? key - older - q0 : 0;
+          float& p = s[n][2 * r + c];
+          p = query >= seen_from && query < queries ? exp2_approx(p * (scale * kLog2E) - shift) : 0;
         }
       }
     }
-    add_product<kD>(dv_sums, s, dy_tile);
-    add_product_transposed<kD>(dp, LeftOf<kD>{v_tile}, dy_tile);
+    add_product<kD>(dv_sums, s, dy_tile, wanted);
+    add_product_transposed<kD>(dp, LeftOf<kD>{v_tile}, dy_tile, wanted);
     __syncthreads();  // delta is written before it is read
 #pragma unroll
     for (int n = 0; n < kN / 8; ++n) {
+      if (!wanted(n / 2)) continue;
 #pragma unroll
       for (int e = 0; e < 4; ++e) dp[n][e] = s[n][e] * (dp[n][e] - delta[8 * n + pair_column() + e % 2]);
     }
-    add_product<kD>(dk_sums, dp, q_tile);
+    add_product<kD>(dk_sums, dp, q_tile, wanted);
     if constexpr (kAllKeys) {
-      share_weights(dp, weights);
+      share_weights(dp, weights, wanted);
       __syncthreads();  // all rows of dS^T are there before they are read
-      store_query_gradients<kD>(weights, k_tile, scale, dq, b, g * group + step / steps, q0, Tq, D);
+      store_query_gradients<kD>(weights, k_tile, scale, dq, b, g * group + step / steps, q0, Tq, D, seen);
     }
     cp_async_wait<0>();
     __syncthreads();  // the next tiles are there for all, and all have read these, delta and dS^T
@@ -272,7 +283,7 @@ __device__ void flash_gradients(AttentionSizes sizes, Inputs in, HeadRows<bfloat
   if (blockIdx.x < key_blocks) {
     key_gradients<kD, false>(static_cast<int>(blockIdx.x), sizes, in, dq, dk, dv);
   } else {
-    query_gradients<kD>(blockIdx.x - key_blocks, sizes, in, dq);
+    query_gradients<kD>(static_cast<int>(blockIdx.x - key_blocks), sizes, in, dq);
   }
 }
 
@@ -308,10 +319,10 @@ void attention_backward(Cuda on, const AttentionSizes& sizes, HeadRows<const bfl
     const unsigned of_keys = blocks(sizes.B * sizes.G, sizes.Tk),
                    of_queries = blocks(sizes.B * sizes.H, sizes.Tq);
     if (of_keys > 0 && sizes.Tk <= kM) {
-      launch_body<flash_gradients_of_few_keys<kD>, kBody(3)>(of_keys, kThreads, kKeyBytes<kD, true>,
+      launch_body<flash_gradients_of_few_keys<kD>, kBody(4)>(of_keys, kThreads, kKeyBytes<kD, true>,
                                                              on.stream, sizes, in, dq, dk, dv);
     } else if (of_keys + of_queries > 0) {
-      launch_body<flash_gradients<kD>, kBody(4)>(of_keys + of_queries, kThreads,
+      launch_body<flash_gradients<kD>, kBody(3)>(of_keys + of_queries, kThreads,
                                                  std::max(kKeyBytes<kD, false>, kQueryBytes<kD>), on.stream,
                                                  sizes, in, dq, dk, dv, of_keys);
     }

@@ -29,30 +29,30 @@ __device__ void bias_unary_backward_columns(F f, const T* x, const T* bias, cons
   const RowRange range = rows_of_warp(rows);
   Pack<A, kPack<T>> sums{};
   if (c < columns) {
-    const auto b = bias ? load_pack<kWhole>(bias, c, columns) : Pack<T>{};
+    const Wide<T> b = bias ? widened<T>(load_raw<kWhole>(bias, c, columns)) : Wide<T>{};
     // Reads rows ahead of the first that it writes, which may be where it reads.
     constexpr int kAhead = 2;
     for (int64_t first = range.first; first < range.end; first += kAhead * kColumnWarps) {
-      Pack<T> in[kAhead], up[kAhead];
+      Raw<T> in[kAhead], up[kAhead];
 #pragma unroll
       for (int j = 0; j < kAhead; ++j) {
         const int64_t row = first + j * kColumnWarps;
         if (row >= range.end) continue;
-        in[j] = load_pack<kWhole>(x + row * columns, c, columns);
-        up[j] = load_pack<kWhole>(dy + row * columns, c, columns);
+        in[j] = load_raw<kWhole>(x + row * columns, c, columns);
+        up[j] = load_raw<kWhole>(dy + row * columns, c, columns);
       }
 #pragma unroll
       for (int j = 0; j < kAhead; ++j) {
         const int64_t row = first + j * kColumnWarps;
         if (row >= range.end) continue;
-        Pack<T> out;
+        const Wide<T> z = widened<T>(in[j]);
+        Wide<T> d = widened<T>(up[j]);
 #pragma unroll
         for (int i = 0; i < kPack<T>; ++i) {
-          const A d = A(up[j].at[i]) * f.derivative(A(in[j].at[i]) + A(b.at[i]));
-          out.at[i] = T(d);
-          sums.at[i] += d;
+          d.at[i] *= f.derivative(z.at[i] + b.at[i]);
+          sums.at[i] += d.at[i];
         }
-        store_pack<kWhole>(dx + row * columns, c, columns, out);
+        store_raw<kWhole>(dx + row * columns, c, columns, narrowed<T>(d));
       }
     }
   }
@@ -71,20 +71,18 @@ constexpr int kThreads = 256;
 template <class T, bool kWhole>
 __device__ void silu_mul_backward_pack_per_thread(const T* gate, const T* up, const T* dy, T* dgate, T* dup,
                                                   int64_t n) {
-  using A = Acc<T>;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kPack<T>;
   if (first >= n) return;
-  const auto gates = load_pack<kWhole>(gate, first, n), ups = load_pack<kWhole>(up, first, n),
-             upstream = load_pack<kWhole>(dy, first, n);
-  Pack<T> dgates, dups;
+  const auto wide = [&](const T* from) { return widened<T>(load_raw<kWhole>(from, first, n)); };
+  const Wide<T> gates = wide(gate), ups = wide(up), upstream = wide(dy);
+  Wide<T> dgates, dups;
 #pragma unroll
   for (int i = 0; i < kPack<T>; ++i) {
-    const A x = A(gates.at[i]), d = A(upstream.at[i]);
-    dgates.at[i] = T(d * A(ups.at[i]) * Silu().derivative(x));
-    dups.at[i] = T(d * Silu()(x));
+    dgates.at[i] = upstream.at[i] * ups.at[i] * Silu().derivative(gates.at[i]);
+    dups.at[i] = upstream.at[i] * Silu()(gates.at[i]);
   }
-  store_pack<kWhole>(dgate, first, n, dgates);
-  store_pack<kWhole>(dup, first, n, dups);
+  store_raw<kWhole>(dgate, first, n, narrowed<T>(dgates));
+  store_raw<kWhole>(dup, first, n, narrowed<T>(dups));
 }
 
 }  // namespace

@@ -11,6 +11,8 @@
 #include "core/kernels.h"
 #include "core/pointwise.h"
 #include "core/variants.h"
+#include "cuda/column_sums.h"
+#include "cuda/gemm_gelu_backward.h"
 #include "cuda/ladder/matmul.h"
 #include "cuda/map.h"
 #include "cuda/runtime/matmul.h"
@@ -99,6 +101,9 @@ void gemm_gelu(Cuda on, const Gemm<T, T>& g, T* kept) {
 
 template <class T>
 void gemm_gelu_backward(Cuda on, const Gemm<T, T>& g, const T*, const T* kept, T* dbias, Acc<T>* partial) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (variants.chosen() == 0 && gelu_product_takes(g, kept))
+      return gelu_product(on, g, kept, dbias, partial);
   gemm(on, g);
   bias_unary_backward(on, GeluTanh(), kept, static_cast<const T*>(nullptr), g.c, g.c, dbias, partial, g.m,
                       g.n);
@@ -106,7 +111,9 @@ void gemm_gelu_backward(Cuda on, const Gemm<T, T>& g, const T*, const T* kept, T
 
 template <class T>
 void gemm_column_sums(Cuda on, const Gemm<T, T>& g, T* sums) {
-  if (multiplied(on, g, {.epilogue = Epilogue::row_sums, .sums = sums})) return;
+  // cublasLt takes a kernel of its own for the sums, which for replicas is slower than ours.
+  const bool by_us = AsReplica::current() && g.k <= kRowsOfReplica && packs_are_whole<T>(g.m, {g.a, sums});
+  if (!by_us && multiplied(on, g, {.epilogue = Epilogue::row_sums, .sums = sums})) return;
   gemm(on, g);
   sum(on, g.a, sums, 1, g.k, g.m, 1.0);
 }

@@ -50,12 +50,11 @@ __device__ void embed_pack_per_thread(const T* weight, const T* positions, const
   const int64_t thread = int64_t{blockIdx.x} * kThreads + threadIdx.x, row = thread / packs;
   if (row >= rows) return;
   const int64_t c = thread % packs * kPack<T>;
-  const auto picked = load_pack<kWhole>(weight + index[row] * columns, c, columns);
-  const auto position = load_pack<kWhole>(positions + row % length * columns, c, columns);
-  Pack<T> sum;
+  const Wide<T> picked = widened<T>(load_raw<kWhole>(weight + index[row] * columns, c, columns));
+  Wide<T> sum = widened<T>(load_raw<kWhole>(positions + row % length * columns, c, columns));
 #pragma unroll
-  for (int i = 0; i < kPack<T>; ++i) sum.at[i] = T(Acc<T>(picked.at[i]) + Acc<T>(position.at[i]));
-  store_pack<kWhole>(y + row * columns, c, columns, sum);
+  for (int i = 0; i < kPack<T>; ++i) sum.at[i] += picked.at[i];
+  store_raw<kWhole>(y + row * columns, c, columns, narrowed<T>(sum));
 }
 
 template <class A>
@@ -71,9 +70,12 @@ __device__ void add_picked_rows(const T* dy, const int32_t* index, T* dx, int64_
   constexpr int kRowsAhead = 8;             // and rows of dy
   A* const all_sums = dynamic_shared<A>();  // (kWarps, kRows, kColumns)
   A* const sums = all_sums + warp_id() * kRows * kColumns<A> + lane_id() * kWidth;
-  const int64_t tiles = (inner + kColumns<A> - 1) / kColumns<A>, row_groups = (rows + kRows - 1) / kRows;
-  const int64_t begin_column = blockIdx.x % tiles * kColumns<A>, o = blockIdx.x / tiles / row_groups,
-                first = blockIdx.x / tiles % row_groups * kRows, column = begin_column + lane_id() * kWidth;
+  // Counts of blocks, which fit 32 bits.
+  const auto tiles = static_cast<unsigned>((inner + kColumns<A> - 1) / kColumns<A>);
+  const auto row_groups = static_cast<unsigned>((rows + kRows - 1) / kRows);
+  const int64_t begin_column = int64_t{blockIdx.x % tiles} * kColumns<A>, o = blockIdx.x / tiles / row_groups,
+                first = int64_t{blockIdx.x / tiles % row_groups} * kRows,
+                column = begin_column + lane_id() * kWidth;
 #pragma unroll
   for (int row = 0; row < kRows; ++row) pack_at<kWidth>(sums + row * kColumns<A>) = {};
 
@@ -248,8 +250,9 @@ void select_rows_backward(Cuda on, const T* dy, const int32_t* index, T* dx, int
     };
     whole ? start.template operator()<true>() : start.template operator()<false>();
   };
-  // A row a block finds many picks of a short table's; a long one's picks are too far apart to look for each.
-  if (rows > 1024) {
+  // A row a block finds many picks of a short table's; a long one's picks are too far apart to look for each, and where
+  // replicas fill the card there are blocks enough without.
+  if (rows > 1024 || AsReplica::current()) {
     add.template operator()<16, 8>();
   } else if (picks > 4096) {
     add.template operator()<1, 16>();

@@ -11,6 +11,12 @@ void allow_shared_memory(const void* kernel, size_t bytes) {
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
 }
 
+bool may_start_early(const void* kernel) {
+  cudaFuncAttributes code{};
+  GALVAN_CUDA_CALL(cudaFuncGetAttributes(&code, kernel));
+  return code.ptxVersion >= 90;
+}
+
 void check_launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes) {
   const cudaError_t error = cudaGetLastError();
   check(error == cudaSuccess, "cuda: a launch as (", grid.x, ",", grid.y, ",", grid.z, ") blocks of (",

@@ -4,7 +4,7 @@
 // Shapes   s, dy, dsum, dx [R, C]; weight, dweight, dbias [C]; mean, rstd [R] in Acc<T>
 // Memory   3 R C sizeof(T) bytes, 4 with dsum, and 2 more for dweight and dbias, but where one launch makes all. Asked
 //          for, the rest from L1: dx 4 R C, 5 with dsum, of rows longer than kMostInRegisters 7 and 8; dweight and dbias
-//          2, where one launch makes all none
+//          2. Where one launch makes all: 3, 4 with dsum, and weight once for every warp
 // Compute  about 15 R C FLOPs: bandwidth-bound, judge it in GB/s
 // Launch   all at once: a row a group of lanes (row_groups.h), rows to blocks as in column_sums.h, but for one tile of all
 //          columns; of few rows the last block sums what the blocks have summed (last_block.h). Of rows longer than
@@ -24,50 +24,54 @@ struct GradientOfRow {
   using A = Acc<T>;
   using Row = RowOfGroup<T, kWhole, kLanes, kOwn>;
   Row row;
-  Pack<T> s[Row::kPacks], dy[Row::kPacks];
+  Raw<T> s[Row::kPacks], dy[Row::kPacks], dsum[Row::kPacks];
   A mean = 0, rstd = 0;
 
   __device__ GradientOfRow(const NormBackward<T>& p, int64_t r, bool exists)
       : row{static_cast<int>(p.columns), exists} {
     row.load(p.s + r * p.columns, s);
     row.load(p.dy + r * p.columns, dy);
+    if (p.dx && p.dsum) row.load(p.dsum + r * p.columns, dsum);
     if (!exists) return;
     if (p.mean) mean = p.mean[r];
     rstd = p.rstd[r];
   }
 
-  __device__ A xhat(int i, int e) const { return (A(s[i].at[e]) - mean) * rstd; }
+  __device__ Wide<T> xhat(int i) const {
+    Wide<T> x = widened<T>(s[i]);
+#pragma unroll
+    for (int e = 0; e < Row::kSize; ++e) x.at[e] = (x.at[e] - mean) * rstd;
+    return x;
+  }
 
-  // All lanes of the warp come.
-  __device__ void write_dx(const NormBackward<T>& p, int64_t r) const {
-    Pack<T> weight[Row::kPacks];
-    if (p.weight) row.load(p.weight, weight);
-    const auto g = [&](int i, int e) {  // 0 beyond the row
-      return p.weight ? A(dy[i].at[e]) * A(weight[i].at[e]) : A(dy[i].at[e]);
-    };
+  // All lanes of the warp come. weight(i): of the lane's pack i.
+  template <class Weight>
+  __device__ void write_dx(const NormBackward<T>& p, int64_t r, const Weight& weight) const {
+    Wide<T> g[Row::kPacks];  // 0 beyond the row
     A along = 0, level = 0;
 #pragma unroll
-    for (int i = 0; i < Row::kPacks; ++i)
+    for (int i = 0; i < Row::kPacks; ++i) {
+      const Wide<T> x = xhat(i), of_pack = weight(i);
+      g[i] = widened<T>(dy[i]);
 #pragma unroll
       for (int e = 0; e < Row::kSize; ++e) {
-        along += g(i, e) * xhat(i, e);
-        level += g(i, e);
+        g[i].at[e] *= of_pack.at[e];
+        along += g[i].at[e] * x.at[e];
+        level += g[i].at[e];
       }
+    }
     const A scale = A(1) / A(p.columns);
     along = group_sum<kLanes>(along) * scale;
     level = p.mean ? group_sum<kLanes>(level) * scale : A(0);
 #pragma unroll
     for (int i = 0; i < Row::kPacks; ++i) {
       if (!row.has(i)) continue;
-      Pack<T> dsum{}, dx;
-      if (p.dsum) dsum = load_pack<kWhole>(p.dsum + r * p.columns, row.column(i), row.columns);
+      const Wide<T> x = xhat(i);
+      Wide<T> dx{};
+      if (p.dsum) dx = widened<T>(dsum[i]);
 #pragma unroll
-      for (int e = 0; e < Row::kSize; ++e) {
-        A ds = (g(i, e) - level - xhat(i, e) * along) * rstd;
-        if (p.dsum) ds += A(dsum.at[e]);
-        dx.at[e] = T(ds);
-      }
-      row.store(p.dx + r * p.columns, i, dx);
+      for (int e = 0; e < Row::kSize; ++e) dx.at[e] += (g[i].at[e] - level - x.at[e] * along) * rstd;
+      row.store(p.dx + r * p.columns, i, narrowed<T>(dx));
     }
   }
 };
@@ -80,6 +84,8 @@ template <class T>
 constexpr int64_t kMostAtOnce = 2048 / sizeof(Acc<T>);  // columns, whose sums have room in registers
 constexpr int64_t kMostOfMany = 128;  // of many rows, whose blocks have to fit a multiprocessor
 constexpr int64_t kFewRows = 2048;    // of which there are 64 partial sums at most
+// Of few short rows of replicas: four a group, since what a block does with its sums takes as long as several rows.
+constexpr int kRowsOfBlock = 64;
 
 template <class T, bool kWhole, int kLanes, int kOwn>
 __device__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweights, Acc<T>* dbiases,
@@ -88,17 +94,23 @@ __device__ void norm_backward_rows_and_columns(NormBackward<T> p, Acc<T>* dweigh
   using Row = RowOfGroup<T, kWhole, kLanes, kOwn>;
   constexpr int kSize = kPack<T>;
   const int columns = static_cast<int>(p.columns);
+  Wide<T> weight[Row::kPacks];
+#pragma unroll
+  for (int i = 0; i < Row::kPacks; ++i) weight[i] = Row{columns, true}.parameter(p.weight, 1, i);
   A dweight[kOwn] = {}, dbias[kOwn] = {};
   const RowRange range = rows_of_warp(p.rows, Row::kGroupsOfWarp);
   for (int64_t first = range.first; first < range.end; first += kColumnWarps * Row::kGroupsOfWarp) {
     const int64_t r = first + lane_id() / kLanes;
     const GradientOfRow<T, kWhole, kLanes, kOwn> at(p, r, r < range.end);
-    if (p.dx) at.write_dx(p, r);
+    if (p.dx) at.write_dx(p, r, [&](int i) -> const Wide<T>& { return weight[i]; });
 #pragma unroll
-    for (int i = 0; i < kOwn; ++i) {
-      const A dy = A(at.dy[i / kSize].at[i % kSize]);
-      dweight[i] += dy * at.xhat(i / kSize, i % kSize);
-      dbias[i] += dy;
+    for (int i = 0; i < Row::kPacks; ++i) {
+      const Wide<T> x = at.xhat(i), dy = widened<T>(at.dy[i]);
+#pragma unroll
+      for (int e = 0; e < kSize; ++e) {
+        dweight[i * kSize + e] += dy.at[e] * x.at[e];
+        dbias[i * kSize + e] += dy.at[e];
+      }
     }
   }
 
@@ -141,7 +153,8 @@ constexpr int kThreads = 128;
 template <class T, bool kWhole, int kLanes, int kOwn>
 __device__ void norm_backward_rows(NormBackward<T> p) {
   const int64_t r = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
-  GradientOfRow<T, kWhole, kLanes, kOwn>(p, r, r < p.rows).write_dx(p, r);
+  const GradientOfRow<T, kWhole, kLanes, kOwn> at(p, r, r < p.rows);
+  at.write_dx(p, r, [&](int i) { return at.row.parameter(p.weight, 1, i); });
 }
 
 // g and xhat of the pack at column c of a row; both 0 beyond its end.
@@ -254,7 +267,9 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
   const bool few = p.rows <= kFewRows;
   if ((dweights || dbiases) && p.rows > 0 && p.columns <= (few ? kMostAtOnce<T> : kMostOfMany)) {
     unsigned* const counters = few ? workspace_of(on.stream).counters : nullptr;
-    const dim3 grid(1, static_cast<unsigned>(row_blocks(p.rows)));
+    const bool is_short = p.columns <= kMostOfMany;
+    const dim3 grid(1, few && is_short && AsReplica::current() ? blocks_for(p.rows, kRowsOfBlock)
+                                                               : static_cast<unsigned>(row_blocks(p.rows)));
     const auto start = [&]<int kLanes, int kOwn>() {
       as_whole(whole, [&]<bool kWhole>() {
         // Of so many blocks a multiprocessor has the registers.
@@ -264,7 +279,7 @@ void norm_backward(Cuda on, const NormBackward<T>& p) {
             grid, kColumnWarps * 32, shared, on.stream, p, dweights, dbiases, counters);
       });
     };
-    p.columns <= kMostOfMany ? start.template operator()<16, 8>() : start.template operator()<32, 16>();
+    is_short ? start.template operator()<16, 8>() : start.template operator()<32, 16>();
     if (!counters) add_partial_sums();
     return;
   }

@@ -6,12 +6,11 @@
 // Memory   2 R C sizeof(T) bytes, 4 with a residual; asked for, the rest from L1: 4 R C with weight and bias, 6 with a
 //          residual; of rows longer than kMostInRegisters 6 and 9
 // Compute  about 8 R C FLOPs: bandwidth-bound, judge it in GB/s
-// Launch   one row a group of lanes (row_groups.h), which keep it in registers; 128 threads a block. Long rows by the
-//          rung below
+// Launch   one row, in replicas up to four short ones, a group of lanes (row_groups.h), which keep it in registers; 128
+//          threads a block. Long rows by the rung below
 // Ladder   cuda/ladder/README.md: the last of three rungs. Changed from packs: a row is read once, and two short ones
 //          share a warp
-#include <cmath>
-
+#include "core/math.h"
 #include "core/variants.h"
 #include "cuda/ladder/layer_norm.h"
 #include "cuda/replicas.h"
@@ -27,64 +26,89 @@ Variants variants("layer_norm", "cuda",
 
 constexpr int kThreads = 128;
 
-template <class T, bool kWhole, int kLanes, int kOwn>
+// Rows of a group at a time in replicas, whose loads are under way together and which share weight and bias. A model by
+// itself has too few rows to keep a card busy that way.
+template <class T, int kOwn>
+constexpr int kMostRows = kOwn <= kPack<T>       ? 4
+                          : kOwn <= 2 * kPack<T> ? 2
+                                                 : 1;
+
+template <class T, bool kWhole, int kLanes, int kOwn, int kRows>
 __device__ void norm_forward_in_registers(NormForward<T> p) {
   using A = Acc<T>;
   using Row = RowOfGroup<T, kWhole, kLanes, kOwn>;
-  const int64_t r = int64_t{blockIdx.x} * (kThreads / kLanes) + threadIdx.x / kLanes;
-  const Row row{static_cast<int>(p.columns), r < p.rows};
-  const int64_t start = r * p.columns;
+  constexpr int kSize = kPack<T>, kGroups = kThreads / kLanes;
+  const int columns = static_cast<int>(p.columns);
+  const int64_t first = int64_t{blockIdx.x} * (kRows * kGroups) + threadIdx.x / kLanes;
+  const auto index = [&](int j) { return first + j * kGroups; };
+  const auto row_at = [&](int j) { return Row{columns, index(j) < p.rows}; };
 
-  Pack<T> s[Row::kPacks];
-  row.load(p.x + start, s);
-  if (p.residual) {
-    Pack<T> residual[Row::kPacks];
-    row.load(p.residual + start, residual);
+  Wide<T> s[kRows][Row::kPacks];
+  {
+    Raw<T> x[kRows][Row::kPacks], residual[kRows][Row::kPacks];
 #pragma unroll
-    for (int i = 0; i < Row::kPacks; ++i) {
+    for (int j = 0; j < kRows; ++j) row_at(j).load(p.x + index(j) * columns, x[j]);
+    if (p.residual) {
 #pragma unroll
-      for (int e = 0; e < Row::kSize; ++e) s[i].at[e] = T(A(s[i].at[e]) + A(residual[i].at[e]));
-      if (row.has(i)) row.store(p.sum + start, i, s[i]);
+      for (int j = 0; j < kRows; ++j) row_at(j).load(p.residual + index(j) * columns, residual[j]);
+    }
+#pragma unroll
+    for (int j = 0; j < kRows; ++j) {
+#pragma unroll
+      for (int i = 0; i < Row::kPacks; ++i) {
+        s[j][i] = widened<T>(x[j][i]);
+        if (!p.residual) continue;
+        const Wide<T> other = widened<T>(residual[j][i]);
+#pragma unroll
+        for (int e = 0; e < kSize; ++e) s[j][i].at[e] += other.at[e];
+        const Raw<T> sum = narrowed<T>(s[j][i]);
+        if (row_at(j).has(i)) row_at(j).store(p.sum + index(j) * columns, i, sum);
+        s[j][i] = widened<T>(sum);
+      }
     }
   }
-
-  const A scale = A(1) / A(p.columns);
-  A mean = 0;
-  if (p.mean) {
-#pragma unroll
-    for (int i = 0; i < Row::kPacks; ++i)
-#pragma unroll
-      for (int e = 0; e < Row::kSize; ++e) mean += A(s[i].at[e]);  // 0 beyond the row
-    mean = group_sum<kLanes>(mean) * scale;
-  }
-  A squares = 0;
-#pragma unroll
-  for (int i = 0; i < Row::kPacks; ++i)
-#pragma unroll
-    for (int e = 0; e < Row::kSize; ++e) {
-      const A d = row.has(i, e) ? A(s[i].at[e]) - mean : A(0);
-      squares += d * d;
-    }
-  const A rstd = A(1) / std::sqrt(group_sum<kLanes>(squares) * scale + A(p.eps));
-
+  const Row any{columns, true};
+  Wide<T> weight[Row::kPacks], bias[Row::kPacks];
 #pragma unroll
   for (int i = 0; i < Row::kPacks; ++i) {
-    if (!row.has(i)) continue;
-    Pack<T> weight{}, bias{}, y;
-    if (p.weight) weight = load_pack<kWhole>(p.weight, row.column(i), row.columns);
-    if (p.bias) bias = load_pack<kWhole>(p.bias, row.column(i), row.columns);
-#pragma unroll
-    for (int e = 0; e < Row::kSize; ++e) {
-      A out = (A(s[i].at[e]) - mean) * rstd;
-      if (p.weight) out *= A(weight.at[e]);
-      if (p.bias) out += A(bias.at[e]);
-      y.at[e] = T(out);
-    }
-    row.store(p.y + start, i, y);
+    weight[i] = any.parameter(p.weight, 1, i);
+    bias[i] = any.parameter(p.bias, 0, i);
   }
-  if (row.exists && threadIdx.x % kLanes == 0) {
-    if (p.mean) p.mean[r] = mean;
-    p.rstd[r] = rstd;
+
+  const A scale = A(1) / A(columns), eps = A(p.eps);
+#pragma unroll
+  for (int j = 0; j < kRows; ++j) {
+    const Row row = row_at(j);
+    A mean = 0;
+    if (p.mean) {
+#pragma unroll
+      for (int i = 0; i < kOwn; ++i) mean += s[j][i / kSize].at[i % kSize];  // 0 beyond the row
+      mean = group_sum<kLanes>(mean) * scale;
+    }
+    A squares = 0;
+#pragma unroll
+    for (int i = 0; i < Row::kPacks; ++i) {
+      if (!any.has(i)) continue;
+#pragma unroll
+      for (int e = 0; e < kSize; ++e) {
+        const A d = s[j][i].at[e] -= mean;
+        if (kWhole || any.has(i, e)) squares += d * d;
+      }
+    }
+    const A rstd = math::rsqrt(group_sum<kLanes>(squares) * scale + eps);
+
+#pragma unroll
+    for (int i = 0; i < Row::kPacks; ++i) {
+      if (!row.has(i)) continue;
+      Wide<T> y;
+#pragma unroll
+      for (int e = 0; e < kSize; ++e) y.at[e] = s[j][i].at[e] * rstd * weight[i].at[e] + bias[i].at[e];
+      row.store(p.y + index(j) * columns, i, narrowed<T>(y));
+    }
+    if (row.exists && threadIdx.x % kLanes == 0) {
+      if (p.mean) p.mean[index(j)] = mean;
+      p.rstd[index(j)] = rstd;
+    }
   }
 }
 
@@ -93,12 +117,17 @@ void norm_in_registers(cudaStream_t stream, const NormForward<T>& p) {
   if (p.columns > kMostInRegisters) return ladder::layer_norm_packs(stream, p);
   const bool whole = packs_are_whole<T>(p.columns, {p.x, p.residual, p.weight, p.bias, p.sum, p.y});
   for_row_groups(p.columns, [&]<int kLanes, int kOwn>() {
-    constexpr Body kBody{.replicas = kReplicated<T>};
-    const unsigned blocks = blocks_for(p.rows, kThreads / kLanes);
-    if (whole) {
-      launch_body<norm_forward_in_registers<T, true, kLanes, kOwn>, kBody>(blocks, kThreads, 0, stream, p);
+    const auto start = [&]<bool kWhole, int kRows>() {
+      launch_body<norm_forward_in_registers<T, kWhole, kLanes, kOwn, kRows>,
+                  Body{.replicas = kReplicated<T>}>(blocks_for(p.rows, kRows * kThreads / kLanes), kThreads,
+                                                    0, stream, p);
+    };
+    if (!whole) {
+      start.template operator()<false, 1>();
+    } else if (AsReplica::current()) {
+      start.template operator()<true, kMostRows<T, kOwn>>();
     } else {
-      launch_body<norm_forward_in_registers<T, false, kLanes, kOwn>, kBody>(blocks, kThreads, 0, stream, p);
+      start.template operator()<true, 1>();
     }
   });
 }

@@ -21,7 +21,7 @@ namespace {
 Variants variants("adamw", "cuda",
                   {{"flat", "cuda/optimizer.cu"}, {"per_piece", "cuda/ladder/adamw_1_per_piece.cu"}});
 
-constexpr int kSquareThreads = 1024;
+constexpr int kSquareThreads = 256;
 constexpr int kBeginThreads = 512;
 
 template <class T>
@@ -36,18 +36,12 @@ __device__ void squares_block_per_piece(const T* x, UpdatePieces p, double* part
   if (is_updated(p, blockIdx.x)) {
     const UpdatePiece piece = p.pieces[blockIdx.x];
     x += piece.begin;
-    const auto add = [&](T element) {
-      const double value = Acc<T>(element);
-      sum += value * value;
-    };
+#pragma unroll 4  // so many packs are read at once
     for (int i = int(threadIdx.x) * kPack<T>; i < piece.size; i += kSquareThreads * kPack<T>) {
-      if (i + kPack<T> <= piece.size) {
-        const auto pack = pack_at<kPack<T>>(x + i);
+      const Wide<T> pack = widened<T>(i + kPack<T> <= piece.size ? load_raw<true>(x, i, piece.size)
+                                                                 : load_raw<false>(x, i, piece.size));
 #pragma unroll
-        for (int e = 0; e < kPack<T>; ++e) add(pack.at[e]);
-      } else {
-        for (int e = i; e < piece.size; ++e) add(x[e]);
-      }
+      for (int e = 0; e < kPack<T>; ++e) sum += double(pack.at[e]) * double(pack.at[e]);
     }
   }
   sum = block_sum(sum);

@@ -12,6 +12,10 @@
 //                                         lower numbers have written before; a barrier on each side hands that on
 //                                         from and to a block's other threads
 //
+// start_next_and_wait()         lets the next kernel's blocks come as soon as all of this one's have, and waits until the
+//                              kernel before has ended and what it wrote is there (griddepcontrol.launch_dependents and
+//                              .wait); nothing for cards before compute capability 9.0
+//
 // The rest are a whole warp's: all 32 lanes call them together. A matrix of 8 x 8 bfloat16 is spread over a
 // warp's lanes as registers of two: lane l holds elements (l / 4, 2 (l % 4)) and (l / 4, 2 (l % 4) + 1), the
 // former in the lower half ("Warp-level matrix load instruction: ldmatrix").
@@ -23,6 +27,7 @@
 //                              ("Matrix fragments for mma.m16n8k16 with floating point type"):
 //                                a = | a[0] a[2] |   b^T = | b0 b1 |   d = | d[0] d[1] |  lane l's pair of d
 //                                    | a[1] a[3] |                         | d[2] d[3] |  in row l / 4 (+ 8)
+// exp2_approx(x)               2^x within 2 units in the last place, 0 below 2^-126 (ex2.approx.ftz)
 // pack_bf16(low, high)         both rounded to nearest, ties to even; NaN is 0x7fff
 #pragma once
 
@@ -64,6 +69,13 @@ __device__ inline unsigned draw_ticket(unsigned* counter, unsigned highest) {
   return ticket;
 }
 
+__device__ inline void start_next_and_wait() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 template <int kLeft>
 __device__ inline void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
@@ -88,6 +100,12 @@ __device__ inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], uint3
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ inline float exp2_approx(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
 }
 
 __device__ inline uint32_t pack_bf16(float low, float high) {

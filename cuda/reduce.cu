@@ -7,7 +7,8 @@
 // Memory   O L I sizeof(T) bytes, max_backward 2; asked for, from cache the second time: x twice by
 //          max_backward, argmax and variance
 // Launch   a block has (columns i, strands, outputs o): a strand takes every so manieth l, and neighbouring
-//          threads read neighbouring elements whether I is 1 or large
+//          threads read neighbouring elements whether I is 1 or large. Where O = 1, L is at most kFewRows and rows are whole
+//          packs, a thread sums a pack's columns; for a replica, more of them, sum_rows_one_block
 // Ladder   cuda/ladder/README.md: the sum is the last rung of four
 // Order    a strand's elements in order, then the strands in a fixed tree: the shape alone decides
 #include <algorithm>
@@ -16,7 +17,9 @@
 #include "core/kernels.h"
 #include "core/pointwise.h"
 #include "core/variants.h"
+#include "cuda/column_sums.h"
 #include "cuda/ladder/sum.h"
+#include "cuda/pack.h"
 #include "cuda/replicas.h"
 #include "cuda/warp.h"
 
@@ -107,6 +110,56 @@ __device__ void reduce_columns(const T* x, T* y, int64_t outer, int64_t length, 
   if (column.writes()) y[column.at] = static_cast<T>(scale == 1 ? total : MulScalar{scale}(total));
 }
 
+// Of few rows: a thread has the whole sum of a pack's columns.
+constexpr int64_t kFewRows = 64;
+constexpr int kPackThreads = 128;
+template <class T>
+__device__ void sum_few_rows(const T* x, T* y, int64_t length, int64_t inner, double scale) {
+  const int64_t c = (int64_t{blockIdx.x} * kPackThreads + threadIdx.x) * kPack<T>;
+  if (c >= inner) return;
+  Wide<T> total{};
+#pragma unroll 8  // so many rows are read at once
+  for (int64_t l = 0; l < length; ++l) {
+    const Wide<T> row = widened<T>(load_raw<true>(x + l * inner, c, inner));
+#pragma unroll
+    for (int i = 0; i < kPack<T>; ++i) total.at[i] += row.at[i];
+  }
+#pragma unroll
+  for (int i = 0; i < kPack<T>; ++i)
+    if (scale != 1) total.at[i] = MulScalar{scale}(total.at[i]);
+  store_raw<true>(y, c, inner, narrowed<T>(total));
+}
+
+// Of more rows, of one of several replicas: a block has kTilePacks packs of columns, and kStrandsOfPack threads for each, which take
+// every so manieth row. By itself a model has too few blocks that way.
+constexpr int kTilePacks = 16, kStrandsOfPack = 32;
+template <class T>
+__device__ void sum_rows_one_block(const T* x, T* y, int64_t length, int64_t inner, double scale) {
+  using A = Acc<T>;
+  constexpr int kColumns = kTilePacks * kPack<T>;
+  GALVAN_SHARED(A[kStrandsOfPack][kColumns], of_strand);
+  const int own = static_cast<int>(threadIdx.x) % kTilePacks * kPack<T>,
+            strand = static_cast<int>(threadIdx.x) / kTilePacks;
+  const int64_t first = int64_t{blockIdx.x} * kColumns;
+  Wide<T> total{};
+  if (first + own < inner) {
+#pragma unroll 8  // so many rows are read at once
+    for (int64_t l = strand; l < length; l += kStrandsOfPack) {
+      const Wide<T> row = widened<T>(load_raw<true>(x + l * inner, first + own, inner));
+#pragma unroll
+      for (int i = 0; i < kPack<T>; ++i) total.at[i] += row.at[i];
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kPack<T>; ++i) of_strand[strand][own + i] = total.at[i];
+  __syncthreads();  // every strand's sums are there before they are added
+  const int c = static_cast<int>(threadIdx.x);
+  if (c >= kColumns || first + c >= inner) return;
+  A sum = 0;
+  for (int s = 0; s < kStrandsOfPack; ++s) sum += of_strand[s][c];
+  y[first + c] = T(scale == 1 ? sum : MulScalar{scale}(sum));
+}
+
 // Equal, or both NaN.
 template <class A>
 __device__ bool same(A a, A b) {
@@ -184,9 +237,19 @@ unsigned blocks_of(dim3 block, int64_t outer, int64_t inner) {
 template <class T>
 void sum_by_strands(cudaStream_t stream, const T* x, T* y, int64_t outer, int64_t length, int64_t inner,
                     double scale) {
+  constexpr bool kFloating = !std::is_same_v<T, int32_t>;
+  if constexpr (kFloating) {
+    const bool whole = outer == 1 && packs_are_whole<T>(inner, {x, y});
+    if (whole && length > kFewRows && length <= kRowsOfReplica && AsReplica::current())
+      return launch_body<sum_rows_one_block<T>, Body{.replicas = kReplicated<T>}>(
+          blocks_for(inner, kTilePacks * kPack<T>), kTilePacks * kStrandsOfPack, 0, stream, x, y, length,
+          inner, scale);
+    if (whole && length <= kFewRows && inner >= kPackThreads * kPack<T>)
+      return launch_body<sum_few_rows<T>, Body{.replicas = kReplicated<T>}>(
+          blocks_for(inner, kPackThreads * kPack<T>), kPackThreads, 0, stream, x, y, length, inner, scale);
+  }
   const dim3 block = block_for(outer, length, inner);
-  launch_body<reduce_columns<SumOf<Acc<T>>, T>,
-              Body{.replicas = kReplicated<T> && !std::is_same_v<T, int32_t>}>(
+  launch_body<reduce_columns<SumOf<Acc<T>>, T>, Body{.replicas = kReplicated<T> && kFloating}>(
       blocks_of(block, outer, inner), block, 0, stream, x, y, outer, length, inner, scale);
 }
 

@@ -11,12 +11,15 @@
 // is launch<> for a body, which may be recorded and then launched for replicas (cuda/runtime/recorder.h). Bodies know
 // nothing of z. They take arguments that hold arrays by reference: so these stay where a launch leaves its parameters. A
 // pointer is a replica's own, also to scratch memory; comes_last (cuda/last_block.h) takes care of itself.
+//
+// On a card of compute capability 9.0 a body's blocks take their places while the kernel before it ends, and wait there for
+// its results ("Programmatic Dependent Launch", CUDA C++ Programming Guide).
 #pragma once
 
 #include <algorithm>
 #include <type_traits>
 
-#include "cuda/dialect.h"
+#include "cuda/ptx.h"
 
 namespace galvan {
 
@@ -41,20 +44,24 @@ struct ArgumentsOfReplicas {
 
 template <auto kBody, class... Args>
 __global__ void of_one(Args... args) {
+  start_next_and_wait();
   kBody(args...);
 }
 template <auto kBody, int kThreads, int kBlocks, class... Args>
 __global__ void __launch_bounds__(kThreads, kBlocks) of_one_bounded(Args... args) {
+  start_next_and_wait();
   kBody(args...);
 }
 
 template <auto kBody, class... Args>
 __global__ void of_replicas(const __grid_constant__ ArgumentsOfReplicas<Args...> replicas) {
+  start_next_and_wait();
   replicas.of[blockIdx.z].template call<kBody>();
 }
 template <auto kBody, int kThreads, int kBlocks, class... Args>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     of_replicas_bounded(const __grid_constant__ ArgumentsOfReplicas<Args...> replicas) {
+  start_next_and_wait();
   replicas.of[blockIdx.z].template call<kBody>();
 }
 
@@ -85,12 +92,12 @@ void enqueue_bodies(std::span<const RecordedOperation* const> replicas, cudaStre
     const size_t count = std::min<size_t>(kReplicasPerLaunch, replicas.size());
     const auto& first = static_cast<const RecordedLaunch&>(*replicas[0]);
     if (count == 1)
-      return enqueue_launches<kernel_of_one<kBody, kAsks, Args...>(), Args...>(replicas, stream);
+      return enqueue_launches<kernel_of_one<kBody, kAsks, Args...>(), true, Args...>(replicas, stream);
     ArgumentsOfReplicas<Args...> all{};
     for (size_t r = 0; r < count; ++r)
       all.of[r] = *static_cast<const Arguments<Args...>*>(
           static_cast<const RecordedLaunch&>(*replicas[r]).arguments());
-    launch_now<kernel_of_replicas<kBody, kAsks, Args...>()>(
+    launch_now<kernel_of_replicas<kBody, kAsks, Args...>(), true>(
         dim3(first.grid.x, first.grid.y, static_cast<unsigned>(count)), first.block, first.shared_bytes,
         stream, all);
     replicas = replicas.subspan(count);
@@ -109,12 +116,12 @@ struct BodyLaunch<kBody, void (*)(Params...)> {
       if constexpr (kAsks.replicas) {
         return &enqueue_bodies<kBody, kAsks, std::remove_cvref_t<Params>...>;
       } else {
-        return &enqueue_launches<kOfOne<kAsks>, std::remove_cvref_t<Params>...>;
+        return &enqueue_launches<kOfOne<kAsks>, true, std::remove_cvref_t<Params>...>;
       }
     }();
     if (RecordedStep* const step = Recorder::current())
       return record_launch(*step, kEnqueue, grid, block, shared_bytes, args...);
-    launch_now<kOfOne<kAsks>>(grid, block, shared_bytes, stream, args...);
+    launch_now<kOfOne<kAsks>, true>(grid, block, shared_bytes, stream, args...);
   }
 
  private:

@@ -45,15 +45,24 @@ struct RowOfGroup {
   __device__ bool has(int i, int e) const { return kWhole ? has(i) : exists && column(i) + e < columns; }
 
   // Of the row that begins at `row`; 0 where it has none.
-  __device__ void load(const T* row, Pack<T> (&packs)[kPacks]) const {
+  __device__ void load(const T* row, Raw<T> (&packs)[kPacks]) const {
 #pragma unroll
     for (int i = 0; i < kPacks; ++i) {
       packs[i] = {};
-      if (has(i)) packs[i] = load_pack<kWhole>(row, column(i), columns);
+      if (has(i)) packs[i] = load_raw<kWhole>(row, column(i), columns);
     }
   }
-  __device__ void store(T* row, int i, const Pack<T>& pack) const {
-    store_pack<kWhole>(row, column(i), columns, pack);
+  // Pack i of a parameter of as many elements, of which each is `otherwise` where it is null.
+  __device__ Wide<T> parameter(const T* parameter, Acc<T> otherwise, int i) const {
+    Raw<T> loaded{};
+    if (parameter && has(i)) loaded = load_raw<kWhole>(parameter, column(i), columns);
+    Wide<T> pack = widened<T>(loaded);
+#pragma unroll
+    for (int e = 0; e < kSize; ++e) pack.at[e] = parameter ? pack.at[e] : otherwise;
+    return pack;
+  }
+  __device__ void store(T* row, int i, const Raw<T>& pack) const {
+    store_raw<kWhole>(row, column(i), columns, pack);
   }
 };
 

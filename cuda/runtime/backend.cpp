@@ -227,8 +227,14 @@ class Recording {
 std::shared_ptr<const Recording> record(const std::function<void()>& body) {
   const auto recording = std::make_shared<Recording>();
   const Recorder recorder(recording->operations);
+  const AsReplica as_replica;
   body();
   return recording;
+}
+
+void run_once(const std::function<void()>& body) {
+  const AsReplica as_replica;
+  body();
 }
 
 bool match(const Recording& a, const Recording& b) { return galvan::match(a.operations, b.operations); }

@@ -8,6 +8,7 @@ namespace galvan {
 namespace {
 
 thread_local RecordedStep* recorded = nullptr;
+thread_local bool as_replica = false;
 
 }  // namespace
 
@@ -45,5 +46,9 @@ void enqueue(std::span<const RecordedStep* const> replicas, cudaStream_t stream)
 Recorder::Recorder(RecordedStep& step) : before_(std::exchange(recorded, &step)) {}
 Recorder::~Recorder() { recorded = before_; }
 RecordedStep* Recorder::current() { return recorded; }
+
+AsReplica::AsReplica() : before_(std::exchange(as_replica, true)) {}
+AsReplica::~AsReplica() { as_replica = before_; }
+bool AsReplica::current() { return as_replica; }
 
 }  // namespace galvan

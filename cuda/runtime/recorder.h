@@ -79,4 +79,19 @@ class Recorder {
   RecordedStep* before_;
 };
 
+// While one lives, what the thread puts on the stream, or records, is a replica's. Replicas fill a card together: the kernel
+// that leaves most of it to others is the faster one there, not the one that is done first.
+class AsReplica {
+ public:
+  AsReplica();
+  ~AsReplica();
+  AsReplica(const AsReplica&) = delete;
+  AsReplica& operator=(const AsReplica&) = delete;
+
+  static bool current();
+
+ private:
+  bool before_;
+};
+
 }  // namespace galvan

@@ -2,6 +2,8 @@
 // what the last one finds there is the matrices.
 #pragma once
 
+#include <cmath>
+
 #include "core/dtype.h"
 #include "cuda/sim/device.h"
 
@@ -96,6 +98,8 @@ void cp_async_wait(const Place& where = Place::current()) {
   sim::Block::current()->async_wait(kLeft, where);
 }
 
+inline void start_next_and_wait() {}
+
 __forceinline__ unsigned draw_ticket(unsigned* counter, unsigned highest) {
   sim::ticket_access(counter);
   unsigned ticket = __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -118,6 +122,11 @@ inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uin
                          const Place& where = Place::current()) {
   sim::MatrixProduct mine{d, a, {b0, b1}};
   sim::Block::current()->warp_operation("mma", 0xffffffffu, &mine, sim::multiply_matrices, where);
+}
+
+inline float exp2_approx(float x) {
+  const float power = std::exp2(x);
+  return power < 0x1p-126f ? 0.0f : power;  // NaN passes
 }
 
 inline uint32_t pack_bf16(float low, float high) {

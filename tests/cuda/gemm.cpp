@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cuda/runtime/matmul.h"
+#include "cuda/runtime/recorder.h"
 #include "gemm_case.h"
 
 using namespace galvan;
@@ -34,6 +35,65 @@ bool is_listed(const std::string& part) {
   const std::vector<std::string> lines = matmul_algorithms();
   return std::any_of(lines.begin(), lines.end(),
                      [&](const std::string& line) { return line.find(part) != std::string::npos; });
+}
+
+// The products that do more: with cublasLt's epilogues where they do (GELU's for bfloat16, n a multiple of 8), and kernels
+// of ours.
+template <class T>
+void check_products_that_do_more(int64_t m, int64_t n, int64_t k) {
+  CAPTURE(m);
+  CAPTURE(n);
+  CAPTURE(k);
+  const Stream stream;
+  const Cuda cuda{stream};
+  Both<T> x(random_values<T>(m * k, "x", -0.2, 0.2)), w(random_values<T>(n * k, "w")),
+      bias(random_values<T>(n, "bias")), h(m * n), kept(m * n);
+  const auto forward = [&](auto on) {
+    gemm_gelu(on, with_transposed(m, n, k, x.on(on), w.on(on), h.on(on), bias.on(on)), kept.on(on));
+  };
+  forward(Cpu{});
+  forward(cuda);
+  // A sum kept in T is rounded before it goes on, on one device and not on the other.
+  h.check(4 * tolerance<T>(k + 2));
+
+  // dz = (dy down) gelu'(z), with x for dy; for down w as it lies, or w^T.
+  for (const bool transposed : {false, true}) {
+    Both<T> dz(m * n), dbias(n);
+    Both<Acc<T>> partial(row_blocks(m) * n);
+    for (const bool wants_dbias : {true, false}) {
+      const auto backward = [&](auto on) {
+        Gemm<T, T> g = with_transposed<T>(m, n, k, x.on(on), w.on(on), dz.on(on), nullptr);
+        g.transpose_b = transposed;
+        if (!transposed) g.ldb = n;
+        gemm_gelu_backward(on, g, bias.on(on), kept.on(on), dbias.on(on, wants_dbias), partial.on(on));
+      };
+      backward(Cpu{});
+      backward(cuda);
+      dz.check(4 * tolerance<T>(k + 2));
+      if (wants_dbias) dbias.check(4 * tolerance<T>(m + k));
+    }
+  }
+
+  // dw = h^T x and the sums of h's columns.
+  Both<T> h_of_both(h.host), dw(n * k), sums(n);
+  const auto weight = [&](auto on) {
+    gemm_column_sums(on,
+                     Gemm<T, T>{.m = n,
+                                .n = k,
+                                .k = m,
+                                .a = h_of_both.on(on),
+                                .lda = n,
+                                .transpose_a = true,
+                                .b = x.on(on),
+                                .ldb = k,
+                                .c = dw.on(on),
+                                .ldc = k},
+                     sums.on(on));
+  };
+  weight(Cpu{});
+  weight(cuda);
+  dw.check(tolerance<T>(m + 2));
+  sums.check(tolerance<T>(m + 2));
 }
 
 }  // namespace
@@ -106,62 +166,11 @@ TEST_CASE_TEMPLATE("gemm of nothing", T, float, double, bfloat16) {
   }
 }
 
-// The products that do more: with cublasLt's epilogues where they do (GELU's for bfloat16, n a multiple of 8).
 TEST_CASE_TEMPLATE("gemm_gelu, its backward and gemm_column_sums equal the CPU's", T, float, double,
                    bfloat16) {
-  const Stream stream;
-  const Cuda cuda{stream};
   for (const int64_t m : {0, 1, 33, 70}) {
     for (const int64_t n : {1, 8, 40, 65}) {
-      for (const int64_t k : {1, 24, 300}) {
-        CAPTURE(m);
-        CAPTURE(n);
-        CAPTURE(k);
-        Both<T> x(random_values<T>(m * k, "x", -0.2, 0.2)), w(random_values<T>(n * k, "w")),
-            bias(random_values<T>(n, "bias")), h(m * n), kept(m * n);
-        const auto forward = [&](auto on) {
-          gemm_gelu(on, with_transposed(m, n, k, x.on(on), w.on(on), h.on(on), bias.on(on)), kept.on(on));
-        };
-        forward(Cpu{});
-        forward(cuda);
-        // A sum kept in T is rounded before it goes on, on one device and not on the other.
-        h.check(4 * tolerance<T>(k + 2));
-
-        // dz = (dy down) gelu'(z), with x for dy and w^T for down.
-        Both<T> dz(m * n), dbias(n);
-        Both<Acc<T>> partial(row_blocks(m) * n);
-        for (const bool wants_dbias : {true, false}) {
-          const auto backward = [&](auto on) {
-            gemm_gelu_backward(on, with_transposed<T>(m, n, k, x.on(on), w.on(on), dz.on(on), nullptr),
-                               bias.on(on), kept.on(on), dbias.on(on, wants_dbias), partial.on(on));
-          };
-          backward(Cpu{});
-          backward(cuda);
-          dz.check(4 * tolerance<T>(k + 2));
-          if (wants_dbias) dbias.check(4 * tolerance<T>(m + k));
-        }
-
-        // dw = h^T x and the sums of h's columns.
-        Both<T> h_of_both(h.host), dw(n * k), sums(n);
-        const auto weight = [&](auto on) {
-          gemm_column_sums(on,
-                           Gemm<T, T>{.m = n,
-                                      .n = k,
-                                      .k = m,
-                                      .a = h_of_both.on(on),
-                                      .lda = n,
-                                      .transpose_a = true,
-                                      .b = x.on(on),
-                                      .ldb = k,
-                                      .c = dw.on(on),
-                                      .ldc = k},
-                           sums.on(on));
-        };
-        weight(Cpu{});
-        weight(cuda);
-        dw.check(tolerance<T>(m + 2));
-        sums.check(tolerance<T>(m + 2));
-      }
+      for (const int64_t k : {1, 24, 300}) check_products_that_do_more<T>(m, n, k);
     }
   }
 #ifdef GALVAN_CUDA_SIM  // a card's cublasLt may do without; the results are the same
@@ -174,6 +183,20 @@ TEST_CASE_TEMPLATE("gemm_gelu, its backward and gemm_column_sums equal the CPU's
   CHECK_FALSE(is_listed(concat(dtype_of<T>, " 1x40x24 lda 24 ldb 24 transposed ldc 40 bias gelu")));
   CHECK_FALSE(is_listed(concat(dtype_of<T>, " 1x24x33 lda 1 transposed ldb 24 ldc 24 sums")));
 #endif
+}
+
+TEST_CASE_TEMPLATE("gemm_column_sums of replicas equals the CPU's", T, float, bfloat16) {
+  const AsReplica as_replica;
+  for (const int64_t m : {1, 70, 1000}) {
+    for (const int64_t n : {8, 65, 136, 264}) check_products_that_do_more<T>(m, n, 24);
+  }
+}
+
+// Several tiles of our kernel either way, and of rows more than there are blocks for.
+TEST_CASE("gemm_gelu's backward in bfloat16 equals the CPU's in larger sizes") {
+  check_products_that_do_more<bfloat16>(200, 136, 72);
+  check_products_that_do_more<bfloat16>(1000, 136, 152);
+  check_products_that_do_more<bfloat16>(33'000, 8, 8);
 }
 
 TEST_CASE("gemm sees that an address is less aligned than one before") {

@@ -1,4 +1,5 @@
 // Picking rows and elements on the card equals the CPU's, bit for bit where values are copied.
+#include "cuda/runtime/recorder.h"
 #include "kernel_test.h"
 
 using namespace galvan;
@@ -45,6 +46,8 @@ TEST_CASE_TEMPLATE("select_rows and its gradient equal the CPU's", T, float, dou
   check(1, 1025, 0, 33);
   check(2, 1025, 65, 33);
   check(1, 1040, 1100, 129);
+  const AsReplica as_replica;
+  check(2, 33, 65, 129);
 }
 
 TEST_CASE_TEMPLATE("embed equals the CPU's", T, float, double, bfloat16) {

@@ -1,4 +1,5 @@
 // Norms on the card equal the CPU's: every optional part given and left out.
+#include "cuda/runtime/recorder.h"
 #include "kernel_test.h"
 
 using namespace galvan;
@@ -93,4 +94,13 @@ TEST_CASE_TEMPLATE("norms of the widths about which rows are dealt out in anothe
                    bfloat16) {
   for (const int64_t columns : {127, 128, 136, 256, 264, 384, 392, 512, 520, 1024, 1032})
     check_norm<T>(17, columns, {.centered = true, .residual = false, .weight = true, .bias = true});
+}
+
+TEST_CASE_TEMPLATE("norms of replicas, who go through several rows at a time, equal the CPU's", T, float,
+                   double, bfloat16) {
+  const AsReplica as_replica;
+  for (const int64_t rows : {1, 33, 200}) {
+    for (const int64_t columns : {8, 65, 128, 256, 512})
+      check_norm<T>(rows, columns, {.centered = true, .residual = true, .weight = true, .bias = true});
+  }
 }

@@ -39,6 +39,14 @@ TrainingKind kind_of(int i, DType dtype) {
           .seed = static_cast<uint64_t>(i + 3)};
 }
 
+void check_close(const TrainingRun& a, const TrainingRun& b) {
+  REQUIRE(a.losses.size() == b.losses.size());
+  const DType dtype = a.model.parameters()[0].second.dtype();
+  for (size_t i = 0; i < a.losses.size(); ++i)
+    CHECK(std::fabs(a.losses[i] - b.losses[i]) <=
+          static_cast<double>(i + 1) * tolerance(dtype, 64, b.losses[i]));
+}
+
 // On a card, which may sum products of a batch in another order than single ones, only about.
 void check_equal(const TrainingRun& a, const TrainingRun& b) {
   REQUIRE(a.losses.size() == b.losses.size());
@@ -48,19 +56,16 @@ void check_equal(const TrainingRun& a, const TrainingRun& b) {
   CHECK(a.losses == b.losses);
   for (size_t i = 0; i < a.evaluations.size(); ++i) CHECK(a.evaluations[i].loss == b.evaluations[i].loss);
 #else
-  const DType dtype = a.model.parameters()[0].second.dtype();
-  for (size_t i = 0; i < a.losses.size(); ++i)
-    CHECK(std::fabs(a.losses[i] - b.losses[i]) <=
-          static_cast<double>(i + 1) * tolerance(dtype, 64, b.losses[i]));
+  check_close(a, b);
 #endif
 }
 
-std::vector<std::string> train_together(std::deque<TrainingRun>& runs, int64_t places) {
+std::vector<std::string> train_group(const std::vector<TrainingRun*>& runs, int64_t places) {
   std::vector<std::string> errors(runs.size());
   Replicas replicas(kCuda, places);
   for (size_t i = 0; i < runs.size(); ++i) {
-    runs[i].trainer.begin(runs[i].folder);
-    replicas.add([&run = runs[i], &error = errors[i]] {
+    runs[i]->trainer.begin(runs[i]->folder);
+    replicas.add([&run = *runs[i], &error = errors[i]] {
       try {
         return !run.trainer.advance(kGoOn);
       } catch (const Error& what) {
@@ -72,6 +77,15 @@ std::vector<std::string> train_together(std::deque<TrainingRun>& runs, int64_t p
   replicas.run();
   return errors;
 }
+
+std::vector<std::string> train_together(std::deque<TrainingRun>& runs, int64_t places) {
+  std::vector<TrainingRun*> all;
+  for (TrainingRun& run : runs) all.push_back(&run);
+  return train_group(all, places);
+}
+
+// In a group, whose kernels may be others than those of a run without one, but by itself.
+void train_alone(TrainingRun& run) { CHECK(train_group({&run}, 1)[0].empty()); }
 
 // Each member's models and optimizer, made by it, and so many steps.
 std::vector<std::string> operations_of_step(const TemporaryDirectory& directory, int members,
@@ -125,7 +139,7 @@ TEST_CASE("replicas on a card go as each goes alone there, on the simulated one 
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const std::string type = name(dtype);
     CAPTURE(type);
-    std::deque<TrainingRun> alone, together;
+    std::deque<TrainingRun> alone, together, without_group;
     for (int i = 0; i < 3; ++i) {
       // One takes more steps, and one is of another size.
       const auto add = [&](std::deque<TrainingRun>& to, const std::string& folder) {
@@ -135,12 +149,15 @@ TEST_CASE("replicas on a card go as each goes alone there, on the simulated one 
       };
       add(alone, "alone");
       add(together, "together");
-      CHECK(alone.back().go() == Ending::finished);
+      add(without_group, "without");
+      train_alone(alone.back());
+      CHECK(without_group.back().go() == Ending::finished);
     }
     for (const std::string& error : train_together(together, 2)) CHECK(error.empty());
     for (size_t i = 0; i < together.size(); ++i) {
       CAPTURE(i);
       check_equal(together[i], alone[i]);
+      check_close(together[i], without_group[i]);
     }
   }
 }
@@ -160,7 +177,7 @@ TEST_CASE("replicas go as alone where cublasLt has no epilogues for a batch") {
   sim::allow_batched_epilogues(true);
   for (int i = 0; i < 2; ++i) {
     TrainingRun alone(directory.path() / ("alone" + std::to_string(i)), kind_at(i), 4);
-    alone.go();
+    train_alone(alone);
     check_equal(together[static_cast<size_t>(i)], alone);
   }
 }
@@ -180,7 +197,7 @@ TEST_CASE("a replica on a card that diverges leaves the others alone") {
   CHECK(errors[2].empty());
   for (const int i : {0, 2}) {
     TrainingRun alone(directory.path() / ("alone" + std::to_string(i)), kind_of(i, DType::f32), 5);
-    alone.go();
+    train_alone(alone);
     check_equal(together[static_cast<size_t>(i)], alone);
   }
 }

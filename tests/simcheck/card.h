@@ -46,6 +46,27 @@ class Card {
   std::vector<std::unique_ptr<DeviceArray<char>>> arrays_;
 };
 
+// C [m, n] = A [m, k] B [k, n], all dense.
+template <class T>
+Gemm<T, T> dense_product(Card& card, int64_t m, int64_t n, int64_t k) {
+  return {.m = m,
+          .n = n,
+          .k = k,
+          .a = card.random<T>(m * k),
+          .lda = k,
+          .b = card.random<T>(k * n),
+          .ldb = n,
+          .c = card.zeros<T>(m * n),
+          .ldc = n};
+}
+
+// gemm_gelu_backward of such a product in bfloat16.
+inline void gelu_product(Card& card, int64_t m, int64_t n, int64_t k) {
+  gemm_gelu_backward<bfloat16>(card.on(), dense_product<bfloat16>(card, m, n, k), card.zeros<bfloat16>(n),
+                               card.random<bfloat16>(m * n), card.zeros<bfloat16>(n),
+                               card.zeros<float>(row_blocks(m) * n));
+}
+
 // The rows of a dense tensor [B, T, heads, D].
 template <class T>
 HeadRows<T> head_rows(T* data, int64_t length, int64_t heads, int64_t D) {

@@ -8,20 +8,6 @@
 
 namespace galvan {
 
-// C [m, n] = A [m, k] B [k, n], all dense.
-template <class T>
-Gemm<T, T> dense_product(Card& card, int64_t m, int64_t n, int64_t k) {
-  return {.m = m,
-          .n = n,
-          .k = k,
-          .a = card.random<T>(m * k),
-          .lda = k,
-          .b = card.random<T>(k * n),
-          .ldb = n,
-          .c = card.zeros<T>(m * n),
-          .ldc = n};
-}
-
 // A version, what the head of its file says of memory and how many bytes that is (memory_statements.h); nothing where
 // another file of tests has that.
 struct Rung {

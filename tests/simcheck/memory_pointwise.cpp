@@ -82,6 +82,11 @@ std::vector<Statement> pointwise_statements() {
                                     card.random<float>(n), card.zeros<float>(n), card.zeros<float>(n), n);
          },
          5 * n * 4, 5 * n * 4}}},
+      {"gemm_gelu_backward.cu",
+       "A, B and kept once, C once, and sums for each block of rows. Asked for, from L2: A by every kN "
+       "columns, B by every block of rows",
+       {{"four blocks of rows, two of columns", [](Card& card) { gelu_product(card, 512, 128, 64); },
+         (512 * 64 + 64 * 128 + 2 * 512 * 128) * 2, (512 * 64 * 2 + 64 * 128 * 4 + 2 * 512 * 128) * 2}}},
       {"gemm.cu",
        "cublasLt's own; where C becomes the bias first, batch m n sizeof(T) bytes",
        {{"double, with a bias",

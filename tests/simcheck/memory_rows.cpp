@@ -1,4 +1,5 @@
 #include "cuda/runtime/cycles.h"
+#include "cuda/runtime/recorder.h"
 #include "memory_statements.h"
 
 namespace galvan {
@@ -79,7 +80,7 @@ Traffic norm_backward_at_once() {
                                              .rows = R,
                                              .columns = kColumns});
           },
-          (3 * R + 1 + 2 * 2) * kColumns * 4, (4 * R + 2 * 3) * kColumns * 4};
+          (3 * R + 1 + 2 * 2) * kColumns * 4, (3 * R + 8 + 2 * 3) * kColumns * 4};  // weight by 8 warps
 }
 
 template <class T>
@@ -94,15 +95,16 @@ Traffic cross_entropy_forward_of(const std::string& what, double smoothing, int6
 }
 
 // In place.
-Traffic cross_entropy_both_of(const std::string& what, double smoothing, int64_t asked) {
-  constexpr int64_t V = 4096;
+Traffic cross_entropy_both_of(const std::string& what, int64_t V, double smoothing, int64_t asked) {
   return {what,
           [=](Card& card) {
-            float* const logits = card.random<float>(3 * V);
-            cross_entropy_both<float>(card.on(), {card.array<int32_t>({1, 2, 3}), 3, V, -100, smoothing},
-                                      logits, card.random<float>(1), card.zeros<float>(3), logits);
+            const std::vector<int32_t> targets(4096 / static_cast<size_t>(V) + 3, 3);
+            const auto rows = static_cast<int64_t>(targets.size());
+            float* const logits = card.random<float>(rows * V);
+            cross_entropy_both<float>(card.on(), {card.array(targets), rows, V, -100, smoothing}, logits,
+                                      card.random<float>(1), card.zeros<float>(rows), logits);
           },
-          2 * 3 * V * 4, asked * 3 * V * 4};
+          2 * (4096 / V + 3) * V * 4, asked * (4096 / V + 3) * V * 4};
 }
 
 std::vector<int32_t> every(int64_t rows, int64_t picks) {
@@ -156,6 +158,17 @@ constexpr auto kVariance = [](Card& card, const float* x, int64_t O, int64_t L, 
 
 }  // namespace
 
+Traffic replicas_sum(const std::string& what) {
+  constexpr int64_t kRows = 200, kColumns = 136;
+  return {what,
+          [](Card& card) {
+            const AsReplica as_replica;
+            sum<float>(card.on(), card.random<float>(kRows * kColumns), card.zeros<float>(kColumns), 1, kRows,
+                       kColumns, 1.0);
+          },
+          (kRows + 1) * kColumns * 4, (kRows + 1) * kColumns * 4};
+}
+
 std::vector<Statement> row_statements() {
   const int64_t n = 30 * 128, V = 4096;
   return {
@@ -189,7 +202,7 @@ std::vector<Statement> row_statements() {
        "3 R C sizeof(T) bytes, 4 with dsum, and 2 more for dweight and dbias, but where one launch makes "
        "all. "
        "Asked for, the rest from L1: dx 4 R C, 5 with dsum, of rows longer than kMostInRegisters 7 and 8; "
-       "dweight and dbias 2, where one launch makes all none",
+       "dweight and dbias 2. Where one launch makes all: 3, 4 with dsum, and weight once for every warp",
        {norm_backward_of("dx", C, false, false, 3 * R + 1, 4 * R),
         norm_backward_of("dx with dsum", C, true, false, 4 * R + 1, 5 * R),
         norm_backward_of("dx of long rows", 2 * C, false, false, 3 * R + 1, 7 * R),
@@ -198,8 +211,9 @@ std::vector<Statement> row_statements() {
         norm_backward_at_once()}},
       {"cross_entropy.cu",
        "R V sizeof(T) bytes forward, 2 backward, 2 for both at once; asked for are 1, 3 and 3, and one more "
-       "with smoothing forward or at once, a row's later readings from L2. The total: R (sizeof(A) + 4); the "
-       "weight: 4 R",
+       "with smoothing forward or at once, a row's later readings from L2; at once, of up to "
+       "kMostInRegisters "
+       "classes, 2. The total: R (sizeof(A) + 4); the weight: 4 R",
        {cross_entropy_forward_of<float>("forward", 0, 1),
         cross_entropy_forward_of<bfloat16>("forward, bf16", 0, 1),
         cross_entropy_forward_of<float>("forward, smoothing", 0.1, 2),
@@ -210,8 +224,9 @@ std::vector<Statement> row_statements() {
                                          card.random<float>(3), card.zeros<float>(3 * V));
          },
          2 * 3 * V * 4, 3 * 3 * V * 4},
-        cross_entropy_both_of("both", 0, 3),
-        cross_entropy_both_of("both, smoothing", 0.1, 4),
+        cross_entropy_both_of("both", 4096, 0, 3),
+        cross_entropy_both_of("both, smoothing", 4096, 0.1, 4),
+        cross_entropy_both_of("both, in registers", 128, 0.1, 2),
         {"total",
          [](Card& card) {
            cross_entropy_total<float>(card.on(), {card.zeros<int32_t>(3000), 3000, 7, -100, 0},
@@ -268,6 +283,7 @@ std::vector<Statement> row_statements() {
        "O L I sizeof(T) bytes, max_backward 2; asked for, from cache the second time: x twice by "
        "max_backward, argmax and variance",
        {reduction<kSum>("sum of rows", 3, 2000, 1, 1, 1), reduction<kSum>("sum of columns", 1, 100, 65, 1, 1),
+        reduction<kSum>("sum of few rows", 1, 60, 1024, 1, 1), replicas_sum("sum of a replica's rows"),
         reduction<kMaxBackward>("max_backward", 3, 2000, 1, 2, 3),
         reduction<kArgmax>("argmax", 3, 2000, 1, 1, 2), reduction<kVariance>("variance", 3, 2000, 1, 1, 2)}},
   };

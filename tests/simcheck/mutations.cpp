@@ -8,6 +8,7 @@
 
 #include "attention_case.h"
 #include "core/pointwise.h"
+#include "cuda/runtime/recorder.h"
 #include "cuda/sim/skip.h"
 #include "ladder_cases.h"
 
@@ -72,9 +73,14 @@ const std::vector<Case> kCases = {
       cross_entropy_forward<float>(card.on(), rows, card.random<float>(1040), card.zeros<float>(1),
                                    card.zeros<float>(1));
     },
-    [](Card& card) {  // in place, a row by a warp
+    [](Card& card) {  // in place, a row in registers
       float* const logits = card.random<float>(65);
       cross_entropy_both<float>(card.on(), {card.array<int32_t>({40}), 1, 65, -100, 0}, logits,
+                                card.random<float>(1), card.zeros<float>(1), logits);
+    },
+    [](Card& card) {  // in place, a row by a warp
+      float* const logits = card.random<float>(130);
+      cross_entropy_both<float>(card.on(), {card.array<int32_t>({40}), 1, 130, -100, 0}, logits,
                                 card.random<float>(1), card.zeros<float>(1), logits);
     },
     [](Card& card) {  // in place
@@ -130,6 +136,12 @@ const std::vector<Case> kCases = {
       attend<bfloat16>(card,
                        {.B = 1, .H = 1, .G = 1, .Tq = 65, .Tk = 33, .D = 8, .causal = false, .scale = 1});
     },
+    [](Card& card) {
+      const AsReplica as_replica;
+      sum<float>(card.on(), card.random<float>(65 * 8), card.zeros<float>(8), 1, 65, 8, 1.0);
+    },
+    [](Card& card) { gelu_product(card, 17, 8, 8); },   // A in one step
+    [](Card& card) { gelu_product(card, 17, 8, 72); },  // in two
     sum_by("interleaved"),
     sum_by("sequential"),
     product_by<float>("shared_tiles"),
