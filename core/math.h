@@ -97,7 +97,8 @@ GALVAN_HD inline T sigmoid(T x) {
 }
 #ifdef __CUDA_ARCH__
 // Of two approximations, 2^x within 2 units in the last place and 1 / x within 1 (PTX ISA, ex2.approx and rcp.approx), which
-// take an instruction each; 0 where x is below -88.
+// take an instruction each. More comes of rounding the first one's exponent: up to about 0.5 |x| units below 0. 0 where x is
+// below -88.
 GALVAN_HD inline float sigmoid(float x) {
   float power, share;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x * -1.44269504f));

@@ -277,7 +277,7 @@ struct GeluTanh {
   GALVAN_HD T derivative(T x) const {
     const T square = x * x, s = math::sigmoid(twice_u(x, square));
     const T slope = static_cast<T>(kScale) + static_cast<T>(3 * kScale * kCubic) * square;
-    return s + x * slope * (s - s * s);
+    return s + x * (s - s * s) * slope;
   }
 
  private:

@@ -1,5 +1,6 @@
 // Sums over the rows of a matrix [R, C], for gradients of weights and biases: row_blocks(R) blocks of rows are
-// summed each by itself into a scratch [blocks, C], then block after block. The order depends on R alone.
+// summed each by itself into a scratch [blocks, C], then block after block. The order depends on R alone; that of other
+// numbers of blocks, which a kernel may have for small products or replicas, on what its head says.
 #pragma once
 
 #include "core/kernels.h"
@@ -10,7 +11,7 @@ namespace galvan {
 
 inline constexpr int kColumnWarps = 8;
 
-// Up to so many rows of one of several replicas a block sums all of (sum, cuda/reduce.cu).
+// A replica's sum of at most so many rows is one block's (sum_rows_one_block, cuda/reduce.cu).
 inline constexpr int64_t kRowsOfReplica = 4096;
 
 // The launch for a matrix of T: blocks of kColumnWarps warps, x being a tile of columns (a pack a lane), y a

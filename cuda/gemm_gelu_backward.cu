@@ -20,12 +20,14 @@
 namespace galvan {
 namespace {
 
-constexpr int kM = 128, kN = 64, kStep = 64, kMostDepth = 512;
+constexpr int kM = 128, kN = 64, kStep = 64;
 constexpr int kThreads = 8 * 32;  // four warps down, two across
 constexpr int kWarpM = kM / 4, kWarpN = kN / 2;
 // From one row of a tile to the next: 8 rows' packs, which ldmatrix reads together, lie in different banks.
 constexpr int kStride = 64 + 8;
 static_assert(kN == 64 && kStep == 64);
+// Whose tiles have room in the 99 KiB that a block may have on cards of compute capability 8.6, 8.9 and 12.0.
+constexpr int64_t kMostDepth = 256;
 // Of more, cublasLt's product and a pass over its result are as fast (on an H100).
 constexpr int64_t kMostElements = int64_t{1} << 20;
 

@@ -4,8 +4,8 @@
 // Shapes   x, dx: [outer, rows, inner], y, dy: [outer, picks, inner]
 // Memory   embed B T C sizeof(T) bytes and the rows that it picks, 3 B T C asked for. select_rows 2 outer picks
 //          inner sizeof(T) bytes; its backward reads dy and writes dx once (adds to it: twice), and reads the
-//          index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table;
-//          of rows shorter than a warp once for every warp of their elements. gather n (2 sizeof(T) + 4) bytes,
+//          index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table or a
+//          replica's; of rows shorter than a warp once for every warp of their elements. gather n (2 sizeof(T) + 4) bytes,
 //          its backward n (3 sizeof(T) + 4); find_bad_index 4 n
 // Launch   embed a pack a thread, the others forward an element; backward a block takes those sums, and its warps
 //          a part of the picks each, or of short rows a thread an element; the search for a bad index is one block's

@@ -12,9 +12,10 @@
 //                                         lower numbers have written before; a barrier on each side hands that on
 //                                         from and to a block's other threads
 //
-// start_next_and_wait()         lets the next kernel's blocks come as soon as all of this one's have, and waits until the
-//                              kernel before has ended and what it wrote is there (griddepcontrol.launch_dependents and
-//                              .wait); nothing for cards before compute capability 9.0
+// start_next_and_wait()                   lets the next kernel's blocks come as soon as all of this one's have, and
+//                                         waits until the kernel before has ended and what it wrote is there
+//                                         (griddepcontrol.launch_dependents and .wait); nothing in code for compute
+//                                         capabilities below 9.0
 //
 // The rest are a whole warp's: all 32 lanes call them together. A matrix of 8 x 8 bfloat16 is spread over a
 // warp's lanes as registers of two: lane l holds elements (l / 4, 2 (l % 4)) and (l / 4, 2 (l % 4) + 1), the

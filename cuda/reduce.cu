@@ -7,10 +7,11 @@
 // Memory   O L I sizeof(T) bytes, max_backward 2; asked for, from cache the second time: x twice by
 //          max_backward, argmax and variance
 // Launch   a block has (columns i, strands, outputs o): a strand takes every so manieth l, and neighbouring
-//          threads read neighbouring elements whether I is 1 or large. Where O = 1, L is at most kFewRows and rows are whole
-//          packs, a thread sums a pack's columns; for a replica, more of them, sum_rows_one_block
+//          threads read neighbouring elements whether I is 1 or large. Where O = 1 and I is a
+//          multiple of a pack, a thread sums up to kFewRows rows of a pack; a block, of a replica's, up to kRowsOfReplica
 // Ladder   cuda/ladder/README.md: the sum is the last rung of four
-// Order    a strand's elements in order, then the strands in a fixed tree: the shape alone decides
+// Order    a strand's elements in order, then the strands in a fixed tree, or, by sum_few_rows and sum_rows_one_block, in
+//          theirs: the shape alone decides, and whether it is a replica's
 #include <algorithm>
 #include <limits>
 
@@ -113,27 +114,27 @@ __device__ void reduce_columns(const T* x, T* y, int64_t outer, int64_t length, 
 // Of few rows: a thread has the whole sum of a pack's columns.
 constexpr int64_t kFewRows = 64;
 constexpr int kPackThreads = 128;
-template <class T>
+template <class T, bool kWhole>
 __device__ void sum_few_rows(const T* x, T* y, int64_t length, int64_t inner, double scale) {
   const int64_t c = (int64_t{blockIdx.x} * kPackThreads + threadIdx.x) * kPack<T>;
   if (c >= inner) return;
   Wide<T> total{};
 #pragma unroll 8  // so many rows are read at once
   for (int64_t l = 0; l < length; ++l) {
-    const Wide<T> row = widened<T>(load_raw<true>(x + l * inner, c, inner));
+    const Wide<T> row = widened<T>(load_raw<kWhole>(x + l * inner, c, inner));
 #pragma unroll
     for (int i = 0; i < kPack<T>; ++i) total.at[i] += row.at[i];
   }
 #pragma unroll
   for (int i = 0; i < kPack<T>; ++i)
     if (scale != 1) total.at[i] = MulScalar{scale}(total.at[i]);
-  store_raw<true>(y, c, inner, narrowed<T>(total));
+  store_raw<kWhole>(y, c, inner, narrowed<T>(total));
 }
 
-// Of more rows, of one of several replicas: a block has kTilePacks packs of columns, and kStrandsOfPack threads for each, which take
-// every so manieth row. By itself a model has too few blocks that way.
+// Of more rows, of a replica's: a block has kTilePacks packs of columns, and kStrandsOfPack threads for each, which take
+// every so manieth row. A model by itself has too few blocks that way.
 constexpr int kTilePacks = 16, kStrandsOfPack = 32;
-template <class T>
+template <class T, bool kWhole>
 __device__ void sum_rows_one_block(const T* x, T* y, int64_t length, int64_t inner, double scale) {
   using A = Acc<T>;
   constexpr int kColumns = kTilePacks * kPack<T>;
@@ -145,7 +146,7 @@ __device__ void sum_rows_one_block(const T* x, T* y, int64_t length, int64_t inn
   if (first + own < inner) {
 #pragma unroll 8  // so many rows are read at once
     for (int64_t l = strand; l < length; l += kStrandsOfPack) {
-      const Wide<T> row = widened<T>(load_raw<true>(x + l * inner, first + own, inner));
+      const Wide<T> row = widened<T>(load_raw<kWhole>(x + l * inner, first + own, inner));
 #pragma unroll
       for (int i = 0; i < kPack<T>; ++i) total.at[i] += row.at[i];
     }
@@ -239,14 +240,22 @@ void sum_by_strands(cudaStream_t stream, const T* x, T* y, int64_t outer, int64_
                     double scale) {
   constexpr bool kFloating = !std::is_same_v<T, int32_t>;
   if constexpr (kFloating) {
-    const bool whole = outer == 1 && packs_are_whole<T>(inner, {x, y});
-    if (whole && length > kFewRows && length <= kRowsOfReplica && AsReplica::current())
-      return launch_body<sum_rows_one_block<T>, Body{.replicas = kReplicated<T>}>(
-          blocks_for(inner, kTilePacks * kPack<T>), kTilePacks * kStrandsOfPack, 0, stream, x, y, length,
-          inner, scale);
-    if (whole && length <= kFewRows && inner >= kPackThreads * kPack<T>)
-      return launch_body<sum_few_rows<T>, Body{.replicas = kReplicated<T>}>(
-          blocks_for(inner, kPackThreads * kPack<T>), kPackThreads, 0, stream, x, y, length, inner, scale);
+    const bool whole = packs_are_whole<T>(inner, {x, y}), in_packs = outer == 1 && inner % kPack<T> == 0;
+    const auto start = [&]<bool kWhole>() {
+      constexpr Body kBody{.replicas = kReplicated<T>};
+      if (in_packs && length <= kFewRows && inner >= kPackThreads * kPack<T>) {
+        launch_body<sum_few_rows<T, kWhole>, kBody>(blocks_for(inner, kPackThreads * kPack<T>), kPackThreads,
+                                                    0, stream, x, y, length, inner, scale);
+      } else if (in_packs && length > kFewRows && length <= kRowsOfReplica && AsReplica::current()) {
+        launch_body<sum_rows_one_block<T, kWhole>, kBody>(blocks_for(inner, kTilePacks * kPack<T>),
+                                                          kTilePacks * kStrandsOfPack, 0, stream, x, y,
+                                                          length, inner, scale);
+      } else {
+        return false;
+      }
+      return true;
+    };
+    if (whole ? start.template operator()<true>() : start.template operator()<false>()) return;
   }
   const dim3 block = block_for(outer, length, inner);
   launch_body<reduce_columns<SumOf<Acc<T>>, T>, Body{.replicas = kReplicated<T> && kFloating}>(

@@ -12,10 +12,9 @@ template <int kRows, int kColumns, int kStride, int kThreads>
 __device__ inline void fetch_tile(const bfloat16* x, int64_t row_stride, int rows, int columns,
                                   bfloat16* tile) {
   constexpr int kPacks = kColumns / kPack<bfloat16>, kRowsAtOnce = kThreads / kPacks;
-  static_assert(kThreads % kPacks == 0 && (kRows % kRowsAtOnce == 0 || kRows < kRowsAtOnce));
+  static_assert(kThreads % kPacks == 0 && kRows % kRowsAtOnce == 0);
   const int row = static_cast<int>(threadIdx.x) / kPacks;
   const int column = static_cast<int>(threadIdx.x) % kPacks * kPack<bfloat16>;
-  if (kRows < kRowsAtOnce && row >= kRows) return;
   if (column >= columns) rows = 0;
   x += row * row_stride + column;
   tile += row * kStride + column;

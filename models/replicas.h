@@ -1,4 +1,4 @@
-// Several small models trained together, each to the last bit as it would be alone.
+// Several small models trained together: each, on the CPU to the last bit, as it would be alone.
 //
 //   Replicas replicas(kCpu);
 //   for (Trainer* trainer : trainers)                       // all have begun
@@ -6,8 +6,8 @@
 //   replicas.run();
 //
 // On a card each has a thread of its own, and their steps are replayed as one graph of launches for all replicas
-// (ReplayGroup, core/replay.h): "bits" are then those of matrix products in batches, which may be computed in another order
-// than single ones. Only replicas of equal sizes go together, others one after another.
+// (ReplayGroup, core/replay.h): equal to being alone up to rounding, since products in batches and some sums are computed in
+// another order than single ones. Only replicas of equal sizes go together, others one after another.
 //
 // On the CPU a step of one replica is the work of one thread, within which nothing is cut further: no thread waits for
 // another between two ops, nor at the end of a step. Since results do not depend on the number of threads, each

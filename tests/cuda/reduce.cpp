@@ -1,4 +1,7 @@
 // Reductions on the card equal the CPU's, over rows and over columns.
+#include <optional>
+
+#include "cuda/runtime/recorder.h"
 #include "kernel_test.h"
 
 using namespace galvan;
@@ -44,6 +47,26 @@ TEST_CASE_TEMPLATE("sum equals the CPU's", T, float, double, bfloat16, int32_t) 
     sum<T>(Cpu{}, x.data(), y.data(), outer, length, inner, scale);
     sum<T>(Cuda{stream}, dev_x.data(), dev_y.data(), outer, length, inner, scale);
     check_close(dev_y.values(), y, std::is_same_v<T, int32_t> ? 0 : tolerance<T>(length));
+  }
+}
+
+TEST_CASE_TEMPLATE("a sum's bits do not depend on where its rows lie", T, float, bfloat16) {
+  const Stream stream;
+  constexpr int64_t kColumns = 1032;
+  for (const int64_t length : {60, 200}) {
+    for (const bool of_replica : {false, true}) {
+      std::optional<AsReplica> as_replica;
+      if (of_replica) as_replica.emplace();
+      const auto x = random_values<T>(length * kColumns, "x");
+      std::vector<T> behind_one = x, want(kColumns);
+      behind_one.insert(behind_one.begin(), T(0));
+      const DeviceArray<T> aligned(x), moved(behind_one), y(want.size()), y_moved(want.size());
+      sum<T>(Cpu{}, x.data(), want.data(), 1, length, kColumns, 1.0);
+      sum<T>(Cuda{stream}, aligned.data(), y.data(), 1, length, kColumns, 1.0);
+      sum<T>(Cuda{stream}, moved.data() + 1, y_moved.data(), 1, length, kColumns, 1.0);
+      check_close(y.values(), want, tolerance<T>(length));
+      check_close(y_moved.values(), y.values(), 0);
+    }
   }
 }
 

@@ -134,7 +134,7 @@ TEST_CASE("a step of several replicas has the launches of one") {
 #endif
 }
 
-TEST_CASE("replicas on a card go as each goes alone there, on the simulated one to the last bit") {
+TEST_CASE("replicas on a card go as each goes alone in a group, on the simulated one to the last bit") {
   TemporaryDirectory directory;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const std::string type = name(dtype);

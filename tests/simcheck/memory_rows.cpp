@@ -156,8 +156,6 @@ constexpr auto kVariance = [](Card& card, const float* x, int64_t O, int64_t L, 
   variance<float>(card.on(), x, card.zeros<float>(O), O, L, 1);
 };
 
-}  // namespace
-
 Traffic replicas_sum(const std::string& what) {
   constexpr int64_t kRows = 200, kColumns = 136;
   return {what,
@@ -168,6 +166,8 @@ Traffic replicas_sum(const std::string& what) {
           },
           (kRows + 1) * kColumns * 4, (kRows + 1) * kColumns * 4};
 }
+
+}  // namespace
 
 std::vector<Statement> row_statements() {
   const int64_t n = 30 * 128, V = 4096;
@@ -242,8 +242,9 @@ std::vector<Statement> row_statements() {
       {"index.cu",
        "embed B T C sizeof(T) bytes and the rows that it picks, 3 B T C asked for. select_rows 2 outer picks "
        "inner sizeof(T) bytes; its backward reads dy and writes dx once (adds to it: twice), and reads the "
-       "index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table; "
-       "of rows shorter than a warp once for every warp of their elements. "
+       "index, from L2, once for every 512 bytes of a row's sums and every row, or 16 rows of a long table "
+       "or a "
+       "replica's; of rows shorter than a warp once for every warp of their elements. "
        "gather n (2 sizeof(T) + 4) bytes, its backward n (3 sizeof(T) + 4); find_bad_index 4 n",
        {{"embed",
          [=](Card& card) {
