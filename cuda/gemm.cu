@@ -102,8 +102,8 @@ void gemm_gelu(Cuda on, const Gemm<T, T>& g, T* kept) {
 template <class T>
 void gemm_gelu_backward(Cuda on, const Gemm<T, T>& g, const T*, const T* kept, T* dbias, Acc<T>* partial) {
   if constexpr (std::is_same_v<T, bfloat16>)
-    if (variants.chosen() == 0 && gelu_product_takes(g, kept))
-      return gelu_product(on, g, kept, dbias, partial);
+    if (variants.chosen() == 0 && fused::takes(g, kept))
+      return fused::gemm_gelu_backward(on, g, kept, dbias, partial);
   gemm(on, g);
   bias_unary_backward(on, GeluTanh(), kept, static_cast<const T*>(nullptr), g.c, g.c, dbias, partial, g.m,
                       g.n);

@@ -17,7 +17,7 @@
 #include "cuda/tiles.h"
 #include "cuda/warp.h"
 
-namespace galvan {
+namespace galvan::fused {
 namespace {
 
 constexpr int kM = 128, kN = 64, kStep = 64;
@@ -147,15 +147,15 @@ __device__ void multiply_through_gelu(Gemm<bfloat16, bfloat16> g, const bfloat16
 
 }  // namespace
 
-bool gelu_product_takes(const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept) {
+bool takes(const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept) {
   const auto whole = [](int64_t stride, const bfloat16* x) { return packs_are_whole<bfloat16>(stride, {x}); };
   return g.m > 0 && g.n > 0 && g.m * g.n <= kMostElements && g.k > 0 && g.k <= kMostDepth && g.k % 8 == 0 &&
          g.batch == 1 && !g.transpose_a && !g.transpose_b && !g.bias && !g.accumulate && whole(g.lda, g.a) &&
          whole(g.ldb, g.b) && whole(g.ldc, g.c) && whole(g.n, kept);
 }
 
-void gelu_product(Cuda on, const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept, bfloat16* dbias,
-                  float* partial) {
+void gemm_gelu_backward(Cuda on, const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept, bfloat16* dbias,
+                        float* partial) {
   const int64_t blocks = std::min<int64_t>(blocks_for(g.m, kM), row_blocks(g.m));
   launch_body<multiply_through_gelu, Body{.threads = kThreads, .blocks = 3}>(
       dim3(blocks_for(g.n, kN), static_cast<unsigned>(blocks)), kThreads, shared_bytes(g.k), on.stream, g,
@@ -163,4 +163,4 @@ void gelu_product(Cuda on, const Gemm<bfloat16, bfloat16>& g, const bfloat16* ke
   if (dbias) add_blocks(on, partial, blocks, g.n, dbias);
 }
 
-}  // namespace galvan
+}  // namespace galvan::fused

@@ -4,13 +4,13 @@
 #include "core/gemm_layout.h"
 #include "core/kernels.h"
 
-namespace galvan {
+namespace galvan::fused {
 
 // Whether the kernel is for that: one product of plain matrices, not large, whose rows are whole, aligned packs.
-bool gelu_product_takes(const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept);
+bool takes(const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept);
 
 // C = (A B) gelu'(kept), and dbias = sum_m C unless it is null; partial: scratch, row_blocks(m) n.
-void gelu_product(Cuda on, const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept, bfloat16* dbias,
-                  float* partial);
+void gemm_gelu_backward(Cuda on, const Gemm<bfloat16, bfloat16>& g, const bfloat16* kept, bfloat16* dbias,
+                        float* partial);
 
-}  // namespace galvan
+}  // namespace galvan::fused
