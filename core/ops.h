@@ -122,6 +122,23 @@ Tensor silu_mul(const Tensor& gate, const Tensor& up);  // silu(gate) * up (SwiG
 AddNorm keep_layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
 AddNorm keep_rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-5);
 
+// --- the branches of a transformer's block, with what follows: {residual + branch, its layer norm} ---
+// Each equals its composition. On a card both are one kernel, and their backwards another, where a model is narrow
+// (core/branch.h).
+struct LinearParameters {
+  Tensor weight, bias;  // [out, in]; [out] or undefined
+};
+struct LayerNormParameters {
+  Tensor weight, bias;  // [C]; [C] or undefined
+  double eps = 1e-5;
+};
+// add_layer_norm(linear(packed_attention(linear(x, qkv), heads, heads), out), residual, norm): x, residual [B, T, C]
+AddNorm attention_branch(const Tensor& x, const Tensor& residual, const LinearParameters& qkv, int64_t heads,
+                         const LinearParameters& out, const LayerNormParameters& norm);
+// add_layer_norm(linear(gelu(linear(x, up)), down), residual, norm), GELU's tanh form: x, residual [.., C]
+AddNorm mlp_branch(const Tensor& x, const Tensor& residual, const LinearParameters& up,
+                   const LinearParameters& down, const LayerNormParameters& norm);
+
 // --- loss ---
 enum class Reduction { mean, sum, none };
 struct CrossEntropyOptions {
@@ -259,6 +276,8 @@ inline constexpr OpTypes kOpTypes[] = {
     {"dropout", kFloating},
     {"rope", kFloating},
     {"attention", kFloating},
+    {"attention_branch", kFloating},
+    {"mlp_branch", kFloating},
     {"sample", kFloating},
     {"optimizer", kFloating},
 };

@@ -89,8 +89,8 @@ __device__ inline void query_gradients(int block, const AttentionSizes& sizes, c
     cp_async_commit();
 
     float s[kN / 8][4] = {}, dp[kN / 8][4] = {};
-    add_product_transposed<kD>(s, LeftOf<kD>{q_tile}, k_tile);
-    add_product_transposed<kD>(dp, LeftOf<kD>{dy_tile}, v_tile);
+    add_product_transposed<kD>(s, left_of<kD>(q_tile), k_tile);
+    add_product_transposed<kD>(dp, left_of<kD>(dy_tile), v_tile);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int visible = visible_to(warp_first + pair_row() + 8 * r) - k0;
@@ -104,7 +104,7 @@ __device__ inline void query_gradients(int block, const AttentionSizes& sizes, c
         }
       }
     }
-    add_product<kD>(sums, dp, k_tile);
+    add_product<kN, Tiles<kD>::kStride>(sums, LeftSums(dp), k_tile);
     cp_async_wait<0>();
     __syncthreads();  // the next tiles are there for all, and all have read these before others overwrite them
   }
@@ -235,7 +235,7 @@ __device__ inline void key_gradients(int block, const AttentionSizes& sizes, con
     const int q0 = begin + step % steps * kN;
     const auto wanted = [&](int block) { return seen(warp_first, q0 + 16 * block); };
     float s[kN / 8][4] = {}, dp[kN / 8][4] = {};  // (16, kN): transposed, keys by queries
-    add_product_transposed<kD>(s, LeftOf<kD>{k_tile}, q_tile, wanted);
+    add_product_transposed<kD>(s, left_of<kD>(k_tile), q_tile, wanted);
     const int queries = Tq - q0;  // more than kN of them count as kN
 #pragma unroll
     for (int n = 0; n < kN / 8; ++n) {
@@ -254,8 +254,8 @@ __device__ inline void key_gradients(int block, const AttentionSizes& sizes, con
         }
       }
     }
-    add_product<kD>(dv_sums, s, dy_tile, wanted);
-    add_product_transposed<kD>(dp, LeftOf<kD>{v_tile}, dy_tile, wanted);
+    add_product<kN, Tiles<kD>::kStride>(dv_sums, LeftSums(s), dy_tile, wanted);
+    add_product_transposed<kD>(dp, left_of<kD>(v_tile), dy_tile, wanted);
     __syncthreads();  // delta is written before it is read
 #pragma unroll
     for (int n = 0; n < kN / 8; ++n) {
@@ -263,7 +263,7 @@ __device__ inline void key_gradients(int block, const AttentionSizes& sizes, con
 #pragma unroll
       for (int e = 0; e < 4; ++e) dp[n][e] = s[n][e] * (dp[n][e] - delta[8 * n + pair_column() + e % 2]);
     }
-    add_product<kD>(dk_sums, dp, q_tile, wanted);
+    add_product<kN, Tiles<kD>::kStride>(dk_sums, LeftSums(dp), q_tile, wanted);
     if constexpr (kAllKeys) {
       share_weights(dp, weights, wanted);
       __syncthreads();  // all rows of dS^T are there before they are read

@@ -49,9 +49,7 @@ __device__ void flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, 
   cp_async_commit();
   cp_async_wait<0>();
   __syncthreads();  // every thread's copies are there before they are read
-  uint32_t q_part[kD / 16][4];
-#pragma unroll
-  for (int i = 0; i < kD / 16; ++i) LeftOf<kD>{q_tile}(q_part[i], i);
+  const KeptLeft<kD> q_rows(left_of<kD>(q_tile));
 
   float o[kD / 8][4] = {};
   float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};  // m, and this lane's part of l
@@ -67,13 +65,7 @@ __device__ void flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, 
     const auto seen = [&](int block) { return 16 * block < seen_by_warp; };
     if (seen(0)) {
       float s[kN / 8][4] = {};
-      add_product_transposed<kD>(
-          s,
-          [&](uint32_t(&a)[4], int i) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) a[e] = q_part[i][e];
-          },
-          k_tile, seen);
+      add_product_transposed<kD>(s, q_rows, k_tile, seen);
 
       const bool all_visible = k0 + kN <= visible_to(warp_first);
 #pragma unroll
@@ -103,7 +95,7 @@ __device__ void flash_queries(AttentionSizes sizes, HeadRows<const bfloat16> q, 
           for (int e = 2 * r; e < 2 * r + 2; ++e) sum[r] += s[n][e] = exp2_approx(s[n][e] - m);
         }
       }
-      add_product<kD>(o, s, k_tile + kTile, seen);
+      add_product<kN, Tiles<kD>::kStride>(o, LeftSums(s), k_tile + kTile, seen);
     }
     cp_async_wait<0>();
     __syncthreads();  // the next tiles are there for all, and all have read these before others overwrite them

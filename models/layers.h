@@ -40,6 +40,7 @@ struct Linear {
             .bias = bias ? constant_parameter({out}, 0.0, init) : Tensor()};
   }
   Tensor operator()(const Tensor& x) const { return linear(x, weight, bias); }
+  operator LinearParameters() const { return {weight, bias}; }
 
   template <class Visit>
   void parameters(const Visit& visit, const std::string& prefix) const {
@@ -79,6 +80,7 @@ struct NormLayer {
   Tensor operator()(const Tensor& x) const {
     return kind == Norm::layer ? layer_norm(x, weight, bias, eps) : rms_norm(x, weight, eps);
   }
+  operator LayerNormParameters() const { return {weight, bias, eps}; }
   // x as it is, for the residual stream, and its norm.
   AddNorm keep(const Tensor& x) const {
     return kind == Norm::layer ? keep_layer_norm(x, weight, bias, eps) : keep_rms_norm(x, weight, eps);

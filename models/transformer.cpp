@@ -28,6 +28,8 @@ Block make_block(const std::string& name, const ModelConfig& c, const Init& init
   return block;
 }
 
+Tensor drop(const Tensor& x, double p) { return p > 0 ? dropout(x, p) : x; }
+
 // A stream's number is a hash of its name: two parameters of one number would draw the same values.
 void check_streams(const std::vector<NamedTensor>& parameters) {
   std::unordered_map<uint32_t, std::string> names;
@@ -91,18 +93,32 @@ Tensor Transformer::feed_forward(const Block& block, const Tensor& x) const {
   return gelu_mlp(x, mlp.up.weight, mlp.up.bias, mlp.down.weight, mlp.down.bias);
 }
 
+AddNorm Transformer::after_attention(const Block& block, const AddNorm& in, double p) const {
+  const NormLayer& norm = block.norm2;
+  const Attention& attention = block.attention;
+  if (p == 0 && norm.kind == Norm::layer && config_.positions == Positions::learned &&
+      config_.key_value_heads() == config_.heads)
+    return attention_branch(in.normed, in.sum, attention.qkv, config_.heads, attention.out, norm);
+  return norm.add(drop(attend(block, in.normed), p), in.sum);
+}
+
+AddNorm Transformer::after_mlp(const Block& block, const NormLayer& next, const AddNorm& in, double p) const {
+  const MlpLayer& mlp = block.mlp;
+  if (p == 0 && next.kind == Norm::layer && config_.mlp == Mlp::gelu)
+    return mlp_branch(in.normed, in.sum, mlp.up, mlp.down, next);
+  return next.add(drop(feed_forward(block, in.normed), p), in.sum);
+}
+
 Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
   const double p = training ? config_.dropout : 0.0;
-  const auto drop = [p](const Tensor& x) { return p > 0 ? dropout(x, p) : x; };
-
-  Tensor x = drop(embed(tokens, 0));  // the residual stream
+  Tensor x = drop(embed(tokens, 0), p);  // the residual stream
   if (config_.recompute) {
     for (const Block& block : blocks_) {
       x = checkpoint(
-          [this, drop, &block](std::span<const Tensor> in) {
+          [this, p, &block](std::span<const Tensor> in) {
             const AddNorm start = block.norm1.keep(in[0]);
-            const AddNorm middle = block.norm2.add(drop(attend(block, start.normed)), start.sum);
-            return drop(feed_forward(block, middle.normed)) + middle.sum;
+            const AddNorm middle = after_attention(block, start, p);
+            return drop(feed_forward(block, middle.normed), p) + middle.sum;
           },
           {x});
     }
@@ -113,8 +129,8 @@ Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     const NormLayer& next = i + 1 < blocks_.size() ? blocks_[i + 1].norm1 : norm_;
-    const AddNorm middle = block.norm2.add(drop(attend(block, start.normed)), start.sum);
-    start = next.add(drop(feed_forward(block, middle.normed)), middle.sum);
+    const AddNorm middle = after_attention(block, start, p);
+    start = after_mlp(block, next, middle, p);
   }
   return head(start.normed);
 }

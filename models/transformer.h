@@ -91,6 +91,9 @@ class Transformer {
   Tensor attend_cached(const Block& block, const Tensor& x, Tensor& keys, Tensor& values,
                        int64_t position) const;
   Tensor feed_forward(const Block& block, const Tensor& x) const;
+  // The stream behind a branch that drops out with probability p, and its norm for what comes next.
+  AddNorm after_attention(const Block& block, const AddNorm& in, double p) const;
+  AddNorm after_mlp(const Block& block, const NormLayer& next, const AddNorm& in, double p) const;
 
   ModelConfig config_;
   Embedding embedding_;  // [V, C]

@@ -11,6 +11,7 @@ std::vector<OpRow> pointwise_rows();
 std::vector<OpRow> reduce_rows();
 std::vector<OpRow> row_rows();
 std::vector<OpRow> product_rows();
+std::vector<OpRow> branch_rows();
 std::vector<OpRow> indexing_rows();
 
 const std::vector<OpRow>& op_table() {
@@ -21,6 +22,7 @@ const std::vector<OpRow>& op_table() {
              reduce_rows,
              row_rows,
              product_rows,
+             branch_rows,
              indexing_rows,
          })
       for (OpRow& row : family()) rows.push_back(std::move(row));

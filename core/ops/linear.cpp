@@ -7,39 +7,14 @@
 #include <utility>
 
 #include "core/autograd.h"
-#include "core/kernels.h"
+#include "core/ops/products.h"
 
 namespace galvan {
 namespace {
 
-// c = op(a) op(b) [+ bias], all dense matrices.
-template <class T>
-Gemm<T, T> product_of(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
-                      const Tensor& bias, const Tensor& c) {
-  profile::computes(2.0 * static_cast<double>(c.numel()) * static_cast<double>(a.size(transpose_a ? 0 : 1)));
-  return {.m = c.size(0),
-          .n = c.size(1),
-          .k = a.size(transpose_a ? 0 : 1),
-          .a = a.data<T>(),
-          .lda = a.size(1),
-          .transpose_a = transpose_a,
-          .b = b.data<T>(),
-          .ldb = b.size(1),
-          .transpose_b = transpose_b,
-          .c = c.data<T>(),
-          .ldc = c.size(1),
-          .bias = bias.defined() ? bias.data<T>() : nullptr};
-}
-
 void multiply(const Tensor& a, const Tensor& b, bool transpose_b, const Tensor& bias, const Tensor& c) {
   dispatch<"linear">(c,
                      [&]<class T>(auto on) { gemm(on, product_of<T>(a, false, b, transpose_b, bias, c)); });
-}
-
-// [.., C] as a dense matrix [N, C].
-Tensor rows_of(const Tensor& x) {
-  const int64_t columns = x.shape().back();
-  return dense(x).detach().reshape({columns == 0 ? 0 : x.numel() / columns, columns});
 }
 
 Shape with_last(Shape shape, int64_t size) {
@@ -48,11 +23,6 @@ Shape with_last(Shape shape, int64_t size) {
 }
 
 TensorOptions kind(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
-
-// dweight = dy^T x
-void weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dweight) {
-  dispatch<"linear">(dy, [&]<class T>(auto on) { gemm(on, product_of<T>(dy, true, x, false, {}, dweight)); });
-}
 
 // {dy^T x, the sums of dy's columns}, for the inputs `weight` and `bias`; without the first, x may be undefined.
 std::pair<Tensor, Tensor> parameter_gradients(const Tensor& dy, const Tensor& x, const Needs& needs,

@@ -99,6 +99,44 @@ TEST_CASE("gelu_mlp says what is wrong with its input") {
   CHECK_THROWS_WITH_AS(gelu_mlp(x, up, {}, down, down_bias), "gelu_mlp: got an undefined tensor", Error);
 }
 
+TEST_CASE("a transformer's branches do without biases") {
+  const Tensor x = Tensor::normal({2, 3, 4}, {.seed = 1, .tensor = {.dtype = DType::f64}}),
+               residual = Tensor::normal({2, 3, 4}, {.seed = 2, .tensor = {.dtype = DType::f64}});
+  const auto weight = [](int64_t out, int64_t in, uint64_t seed) {
+    return Tensor::normal({out, in}, {.seed = seed, .tensor = {.dtype = DType::f64}});
+  };
+  const Tensor qkv = weight(12, 4, 3), out = weight(4, 4, 4), up = weight(7, 4, 5), down = weight(4, 7, 6),
+               gain = Tensor::normal({4}, {.seed = 7, .tensor = {.dtype = DType::f64}});
+  const AddNorm attention = attention_branch(x, residual, {qkv, {}}, 2, {out, {}}, {gain, {}, 0.5});
+  const Tensor sum = linear(packed_attention(linear(x, qkv), 2, 2), out) + residual;
+  check_close(attention.sum, sum.to_vector(), 1e-13);
+  check_close(attention.normed, layer_norm(sum, gain, {}, 0.5).to_vector(), 1e-13);
+  const AddNorm mlp = mlp_branch(x, residual, {up, {}}, {down, {}}, {gain, {}, 0.5});
+  const Tensor other = linear(gelu(linear(x, up)), down) + residual;
+  check_close(mlp.sum, other.to_vector(), 1e-13);
+  check_close(mlp.normed, layer_norm(other, gain, {}, 0.5).to_vector(), 1e-13);
+}
+
+TEST_CASE("a transformer's branches say what is wrong with their input") {
+  const Tensor x = Tensor::ones({2, 3, 4}), qkv = Tensor::ones({12, 4}), out = Tensor::ones({4, 4}),
+               up = Tensor::ones({7, 4}), down = Tensor::ones({4, 7}), gain = Tensor::ones({4});
+  CHECK_NOTHROW(attention_branch(x, x, {qkv, {}}, 2, {out, {}}, {gain, {}}));
+  CHECK_THROWS_WITH_AS(attention_branch(x, x, {out, {}}, 2, {out, {}}, {gain, {}}),
+                       "attention_branch: first weight [4, 4] is not [12, 4] for x [2, 3, 4]", Error);
+  CHECK_THROWS_WITH_AS(attention_branch(gain, gain, {qkv, {}}, 2, {out, {}}, {gain, {}}),
+                       "attention_branch: x must be [B, T, C], got [4]", Error);
+  CHECK_THROWS_WITH_AS(attention_branch(x, x, {qkv, {}}, 3, {out, {}}, {gain, {}}),
+                       "packed_attention: [2, 3, 12] is not [B, T, (3 + 2 3) D]", Error);
+  CHECK_THROWS_WITH_AS(mlp_branch(x, x, {up, gain}, {down, {}}, {gain, {}}),
+                       "mlp_branch: first bias [4] is not [7] for x [2, 3, 4]", Error);
+  CHECK_THROWS_WITH_AS(mlp_branch(x, x, {up, {}}, {out, {}}, {gain, {}}),
+                       "mlp_branch: last weight [4, 4] is not [4, 7] for x [2, 3, 4]", Error);
+  CHECK_THROWS_WITH_AS(mlp_branch(x, gain, {up, {}}, {down, {}}, {gain, {}}),
+                       "mlp_branch: residual [4] is not [2, 3, 4] for x [2, 3, 4]", Error);
+  CHECK_THROWS_WITH_AS(mlp_branch(x, x, {up, {}}, {down, {}}, {{}, {}}),
+                       "mlp_branch: got an undefined tensor", Error);
+}
+
 TEST_CASE("fused ops say what is wrong with their input") {
   const Tensor x = Tensor::ones({2, 3});
   CHECK_THROWS_WITH_AS(bias_gelu(x, Tensor::ones({2})),

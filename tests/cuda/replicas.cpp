@@ -162,6 +162,28 @@ TEST_CASE("replicas on a card go as each goes alone in a group, on the simulated
   }
 }
 
+TEST_CASE("replicas whose branches are one kernel each go as each goes alone in a group") {
+  TemporaryDirectory directory;
+  const auto kind_at = [](int i) {
+    TrainingKind kind = kind_of(i, DType::bf16);
+    kind.model.width = 64;
+    kind.dropout = 0;
+    return kind;
+  };
+  std::deque<TrainingRun> together;
+  for (int i = 0; i < 3; ++i) together.emplace_back(directory.path() / std::to_string(i), kind_at(i), 4);
+  for (const std::string& error : train_together(together, 3)) CHECK(error.empty());
+  for (int i = 0; i < 3; ++i) {
+    CAPTURE(i);
+    TrainingRun alone(directory.path() / ("alone" + std::to_string(i)), kind_at(i), 4);
+    train_alone(alone);
+    check_equal(together[static_cast<size_t>(i)], alone);
+    TrainingRun without_group(directory.path() / ("without" + std::to_string(i)), kind_at(i), 4);
+    CHECK(without_group.go() == Ending::finished);
+    check_close(together[static_cast<size_t>(i)], without_group);
+  }
+}
+
 #ifdef GALVAN_CUDA_SIM
 TEST_CASE("replicas go as alone where cublasLt has no epilogues for a batch") {
   TemporaryDirectory directory;

@@ -52,7 +52,7 @@ void check_bytes(const char* which, uint64_t counted, int64_t stated) {
 std::vector<Statement> all_statements() {
   std::vector<Statement> all;
   for (const auto& of_files : {pointwise_statements(), row_statements(), attention_statements(),
-                               optimizer_statements(), ladder_statements()})
+                               branch_statements(), optimizer_statements(), ladder_statements()})
     all.insert(all.end(), of_files.begin(), of_files.end());
   return all;
 }

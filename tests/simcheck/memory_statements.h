@@ -26,6 +26,7 @@ struct Statement {
 std::vector<Statement> pointwise_statements();
 std::vector<Statement> row_statements();
 std::vector<Statement> attention_statements();
+std::vector<Statement> branch_statements();
 std::vector<Statement> optimizer_statements();
 std::vector<Statement> ladder_statements();
 

@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "attention_case.h"
+#include "branch_case.h"
 #include "core/pointwise.h"
 #include "cuda/runtime/recorder.h"
 #include "cuda/sim/skip.h"
@@ -140,8 +141,13 @@ const std::vector<Case> kCases = {
       const AsReplica as_replica;
       sum<float>(card.on(), card.random<float>(65 * 8), card.zeros<float>(8), 1, 65, 8, 1.0);
     },
-    [](Card& card) { gelu_product(card, 17, 8, 8); },   // A in one step
-    [](Card& card) { gelu_product(card, 17, 8, 72); },  // in two
+    [](Card& card) { gelu_product(card, 17, 8, 8); },               // A in one step
+    [](Card& card) { gelu_product(card, 17, 8, 72); },              // in two
+    [](Card& card) { MlpBranchCase(card, 17, 64, 32).forward(); },  // through one chunk
+    [](Card& card) { MlpBranchCase(card, 17, 64, 96).forward(); },  // through several
+    [](Card& card) { MlpBranchCase(card, 33, 64, 96).backward(); },
+    [](Card& card) { AttentionBranchCase(card, 1, 33, 64).forward(); },
+    [](Card& card) { AttentionBranchCase(card, 1, 49, 64).backward(); },
     sum_by("interleaved"),
     sum_by("sequential"),
     product_by<float>("shared_tiles"),

@@ -1,0 +1,99 @@
+// The branches of a transformer's block.
+#include <algorithm>
+#include <cmath>
+
+#include "bench/op_table/op_table.h"
+
+namespace galvan {
+namespace {
+
+// x and the residual, the first product's weight and bias, the last one's, the norm's.
+OpCase branch_case(std::string name, const Shape& x, int64_t hidden_out, int64_t hidden_in,
+                   Attributes attributes = Attributes::object()) {
+  const int64_t C = x.back();
+  const auto weight = [](int64_t out, int64_t in) -> InputSpec {
+    return {.shape = {out, in}, .scale = std::sqrt(3 / static_cast<double>(in))};
+  };
+  return {std::move(name),
+          {{.shape = x},
+           {.shape = x},
+           weight(hidden_out, C),
+           {.shape = {hidden_out}},
+           weight(C, hidden_in),
+           {.shape = {C}},
+           {.shape = {C}, .offset = 1.5},
+           {.shape = {C}}},
+          std::move(attributes)};
+}
+
+OpCase attention_case(std::string name, const Shape& x, int64_t heads) {
+  return branch_case(std::move(name), x, 3 * x.back(), x.back(), {{"heads", heads}});
+}
+
+OpCase mlp_case(std::string name, const Shape& x, int64_t hidden) {
+  return branch_case(std::move(name), x, hidden, hidden);
+}
+
+Outputs both(const AddNorm& y) { return {y.sum, y.normed}; }
+
+Outputs attention_call(Inputs in, const Attributes& a) {
+  return both(attention_branch(in[0], in[1], {in[2], in[3]}, a.at("heads"), {in[4], in[5]}, {in[6], in[7]}));
+}
+
+Outputs attention_twin(Inputs in, const Attributes& a) {
+  const Tensor y = packed_attention(linear(in[0], in[2], in[3]), a.at("heads"), a.at("heads"));
+  return both(add_layer_norm(linear(y, in[4], in[5]), in[1], in[6], in[7]));
+}
+
+Outputs mlp_call(Inputs in, const Attributes&) {
+  return both(mlp_branch(in[0], in[1], {in[2], in[3]}, {in[4], in[5]}, {in[6], in[7]}));
+}
+
+Outputs mlp_twin(Inputs in, const Attributes&) {
+  return both(add_layer_norm(linear(gelu(linear(in[0], in[2], in[3])), in[4], in[5]), in[1], in[6], in[7]));
+}
+
+// Benchmarks are of widths for which there are kernels: as many tokens, in sequences of at most 64.
+Shape narrow(const Sizes& n) {
+  const int64_t T = std::min<int64_t>(n.T, 64);
+  return {n.B * n.T / T, T, 128};
+}
+
+double products(Inputs in) {
+  const double rows = static_cast<double>(in[0].numel() / in[0].size(-1));
+  return 2 * rows * static_cast<double>(in[2].numel() + in[4].numel());
+}
+
+}  // namespace
+
+std::vector<OpRow> branch_rows() {
+  return {
+      {.name = "attention_branch",
+       .op = "attention_branch",
+       .call = attention_call,
+       .length =
+           [](Inputs in, const Attributes&) {
+             return 16 * in[0].size(1) * in[2].size(0) + in[0].numel() / in[0].size(-1);
+           },
+       .twin = attention_twin,
+       .cases = {attention_case("2x3x6", {2, 3, 6}, 2), attention_case("1x1x4", {1, 1, 4}, 1)},
+       .bench = [](const Sizes& n) { return attention_case("narrow", narrow(n), 4); },
+       .flops =
+           [](Inputs in, const Outputs&) {
+             return products(in) + 2.0 * double(in[0].numel()) * double(in[0].size(1) + 1);
+           }},
+      {.name = "mlp_branch",
+       .op = "mlp_branch",
+       .call = mlp_call,
+       .length =
+           [](Inputs in, const Attributes&) {
+             return 4 * (in[2].size(0) + 2 * in[2].size(1)) + in[0].numel() / in[0].size(-1);
+           },
+       .twin = mlp_twin,
+       .cases = {mlp_case("3x5 by 7", {3, 5}, 7), mlp_case("2x2x4 by 3", {2, 2, 4}, 3)},
+       .bench = [](const Sizes& n) { return mlp_case("narrow", narrow(n), 512); },
+       .flops = [](Inputs in, const Outputs&) { return products(in); }},
+  };
+}
+
+}  // namespace galvan

@@ -1,0 +1,38 @@
+// Matrix products of ops whose activations are rows [N, C].
+#pragma once
+
+#include "core/kernels.h"
+
+namespace galvan {
+
+// c = op(a) op(b) [+ bias], all dense matrices.
+template <class T>
+Gemm<T, T> product_of(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
+                      const Tensor& bias, const Tensor& c) {
+  profile::computes(2.0 * static_cast<double>(c.numel()) * static_cast<double>(a.size(transpose_a ? 0 : 1)));
+  return {.m = c.size(0),
+          .n = c.size(1),
+          .k = a.size(transpose_a ? 0 : 1),
+          .a = a.data<T>(),
+          .lda = a.size(1),
+          .transpose_a = transpose_a,
+          .b = b.data<T>(),
+          .ldb = b.size(1),
+          .transpose_b = transpose_b,
+          .c = c.data<T>(),
+          .ldc = c.size(1),
+          .bias = bias.defined() ? bias.data<T>() : nullptr};
+}
+
+// [.., C] as a dense matrix [N, C].
+inline Tensor rows_of(const Tensor& x) {
+  const int64_t columns = x.shape().back();
+  return dense(x).detach().reshape({columns == 0 ? 0 : x.numel() / columns, columns});
+}
+
+// dweight = dy^T x
+inline void weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dweight) {
+  dispatch<"linear">(dy, [&]<class T>(auto on) { gemm(on, product_of<T>(dy, true, x, false, {}, dweight)); });
+}
+
+}  // namespace galvan
