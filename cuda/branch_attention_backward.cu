@@ -36,13 +36,6 @@ struct Shared {
   };
 };
 
-__device__ inline float pack_product(const Pack<bfloat16>& a, const Pack<bfloat16>& b) {
-  float sum = 0;
-#pragma unroll
-  for (int i = 0; i < 8; ++i) sum += float(a.at[i]) * float(b.at[i]);
-  return sum;
-}
-
 // dq, dk and dv of head h in the place of q, k and v, by a group of four warps, 16 keys each; all groups come together.
 template <int kC>
 __device__ inline void head_gradients(Shared<kC>& shared, int group, int h, int T) {
@@ -160,9 +153,12 @@ __device__ void attention_sequence_gradients(const AttentionBackward& p) {
     if (row < T) {
       lse = p.lse[(int64_t{blockIdx.x} * kHeads + h) * T + row];
 #pragma unroll
-      for (int d = h * kD; d < (h + 1) * kD; d += 8)
-        delta +=
-            pack_product(pack_at<8>(shared.dy + row * kStride + d), pack_at<8>(p.y + (first + row) * kC + d));
+      for (int d = h * kD; d < (h + 1) * kD; d += 8) {
+        const Wide<bfloat16> dy = widened<bfloat16>(load_raw<true>(shared.dy + row * kStride, d, kC)),
+                             y = widened<bfloat16>(load_raw<true>(p.y + (first + row) * kC, d, kC));
+#pragma unroll
+        for (int e = 0; e < 8; ++e) delta += dy.at[e] * y.at[e];
+      }
     }
     shared.lse[h][row] = lse;
     shared.delta[h][row] = delta;
