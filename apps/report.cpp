@@ -11,6 +11,18 @@
 namespace galvan {
 namespace {
 
+// The runs, with a warning of what is left out.
+std::vector<report::Run> read_runs(const std::vector<std::filesystem::path>& folders) {
+  std::vector<report::Run> runs = report::read_runs(folders);
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const std::vector<size_t>& damaged = runs[i].metrics.damaged;
+    if (damaged.empty()) continue;
+    std::fprintf(stderr, "galvan: warning: %s:%zu is no record; lines left out: %zu\n",
+                 (folders[i] / "metrics.jsonl").c_str(), damaged[0], damaged.size());
+  }
+  return runs;
+}
+
 class ReportCommand : public Command {
  public:
   const char* name() const override { return "report"; }
@@ -49,7 +61,7 @@ A run that is still going is reported as far as it has come.)";
           concat(study ? "a study is reported by itself" : "range tests are reported by themselves"));
     write_file_atomically(path, study    ? report::study_page(report::read_study(folders[0]))
                                 : ranges ? report::range_page(report::read_range_tests(folders[0]))
-                                         : report::run_page(report::read_runs(folders)));
+                                         : report::run_page(read_runs(folders)));
     std::printf("The report is %s\n", path.c_str());
     return 0;
   }

@@ -12,11 +12,16 @@ RunMetrics read_metrics(const std::filesystem::path& run) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   RunMetrics metrics;
   const std::string text = read_text_file(run / "metrics.jsonl");
+  size_t line = 0;
   for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
+    ++line;
     end = std::min(text.find('\n', begin), text.size());
     const auto record = nlohmann::ordered_json::parse(text.data() + begin, text.data() + end, nullptr,
                                                       /*allow_exceptions=*/false);
-    if (!record.is_object()) continue;
+    if (!record.is_object()) {
+      if (end < text.size()) metrics.damaged.push_back(line);
+      continue;
+    }
     const auto number = [&](const char* key) {
       const auto found = record.find(key);
       return found != record.end() && found->is_number() ? found->get<double>() : nan;

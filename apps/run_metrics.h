@@ -16,9 +16,11 @@ struct RunMetrics {
   // Gradient norms by layer: one entry in each of `norms` for each of `norm_step`.
   std::vector<double> norm_step;
   std::vector<std::pair<std::string, std::vector<double>>> norms;
+  // The numbers, from 1 on, of lines that are no record, and left out.
+  std::vector<size_t> damaged;
 };
 
-// Lines that are no record, such as a last one that is being written, are left out.
+// A last line without an end, such as one that is being written, is left out, and is not damaged.
 RunMetrics read_metrics(const std::filesystem::path& run);
 
 }  // namespace galvan

@@ -9,6 +9,7 @@
 #include "apps/report/range_page.h"
 #include "apps/report/run_page.h"
 #include "apps/report/trial_map.h"
+#include "models/files.h"
 #include "tests/apps/command.h"
 #include "tests/apps/report_examples.h"
 
@@ -171,6 +172,24 @@ TEST_CASE("train leaves a report, and report makes one of several runs") {
   report = place.run({"report", "nowhere"});
   CHECK(report.code == 1);
   CHECK(report.err == "galvan: nowhere holds no run: there is no metrics.jsonl\n");
+}
+
+TEST_CASE("a report says which lines of a run's record it cannot read") {
+  const Workplace place;
+  REQUIRE(place.run(Workplace::train("run", {"--no-report"})).code == 0);
+  const std::string record = place.read("run/metrics.jsonl");
+  const size_t second = record.find('\n') + 1;
+  const auto report_of = [&](const std::string& text) {
+    write_file_atomically(place.path / "run/metrics.jsonl", text);
+    return place.run({"report", "run"});
+  };
+  CHECK(report_of(record + "{\"step\": 1").err == "");  // a line that is being written
+  Finished report = report_of(record.substr(0, second) + "{\"st\n" + record.substr(second));
+  CHECK(report.err == "galvan: warning: run/metrics.jsonl:2 is no record; lines left out: 1\n");
+  CHECK(report.code == 0);
+  check_page(place.read("run/report.html"));
+  report = report_of("\n7\n" + record);
+  CHECK(report.err == "galvan: warning: run/metrics.jsonl:1 is no record; lines left out: 2\n");
 }
 
 TEST_CASE("a report that cannot be written is a warning") {
