@@ -42,7 +42,7 @@ struct MlpForward {
   const bfloat16* x;                    // [N, C]
   const bfloat16 *up_weight, *up_bias;  // [F, C], [F]
   const bfloat16* down_weight;          // [C, F]
-  bfloat16 *z, *h;                      // [N, F]; null: nothing is kept for a backward
+  bfloat16* z;                          // [N, F]; null: it is not kept for a backward
   EndForward end;
   int64_t rows, columns, hidden;  // N, C, F
 };
@@ -79,8 +79,8 @@ struct AttentionBackward {
 struct MlpBackward {
   EndBackward end;
   const bfloat16 *z, *up_weight, *down_weight;
-  bfloat16* dz;  // [N, F]
-  bfloat16* dx;  // [N, C]
+  bfloat16 *h, *dz;  // [N, F]
+  bfloat16* dx;      // [N, C]
   Sums sums;
   int64_t rows, columns, hidden;
 };

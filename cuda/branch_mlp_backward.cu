@@ -1,9 +1,9 @@
 // Gradients of the MLP's branch (branch_mlp_forward.cu), but those of its weights, as one kernel:
-//   ds through the norm (core/branch.h)        dz = (ds Wdown) gelu'(z)        dx = dz Wup
+//   ds through the norm (core/branch.h)        h = gelu(z)        dz = (ds Wdown) gelu'(z)        dx = dz Wup
 // and the sums over the rows that are the gradients of biases and of the norm's parameters, for each block by itself.
-// Shapes   dsum, dnormed, s, ds, dx [N, C]; z, dz [N, F]; Wup [F, C], Wdown [C, F]; mean, rstd [N] in f32;
+// Shapes   dsum, dnormed, s, ds, dx [N, C]; z, h, dz [N, F]; Wup [F, C], Wdown [C, F]; mean, rstd [N] in f32;
 //          partial [blocks, 3 C + F] in f32
-// Memory   dsum, dnormed, s, z and the weights once; ds, dz, dx and partial once. Asked for, from L2: the weights by every
+// Memory   dsum, dnormed, s, z and the weights once; ds, h, dz, dx and partial once. Asked for, from L2: the weights by every
 //          kRows rows
 // Compute  4 N C F FLOPs, and about 20 for an element of dz
 // Launch   4 warps for kRows = 64 rows, 16 a warp, through chunks of kChunk hidden channels
@@ -18,7 +18,7 @@ constexpr int kWarps = 4, kThreads = kWarps * 32;
 template <int kC>
 struct Shared {
   static constexpr int kStride = kStrideOf<kC>, kChunkStride = kStrideOf<kChunk>;
-  bfloat16 rows[kRows * kStride];  // ds, then dx
+  bfloat16 rows[kRows * kStride];  // ds, then a chunk of h, and dx
   struct {
     bfloat16 up[kChunk * kStride], down[kC * kChunkStride];
     bfloat16 z[kRows * kChunkStride];  // z, then dz
@@ -70,12 +70,18 @@ __device__ void mlp_row_gradients(const MlpBackward& p) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const auto z = pair_at<kChunkStride>(z_rows, half, n);
+        float h[2];
 #pragma unroll
-        for (int e = 0; e < 2; ++e) dz[n][2 * half + e] *= GeluTanh().derivative(float(z.at[e]));
+        for (int e = 0; e < 2; ++e) {
+          h[e] = GeluTanh()(float(z.at[e]));
+          dz[n][2 * half + e] *= GeluTanh().derivative(float(z.at[e]));
+        }
+        pair_at<kStride>(own_rows, half, n) = std::bit_cast<Pack<bfloat16, 2>>(pack_bf16(h[0], h[1]));
       }
     }
     store_sums<kChunkStride>(dz, z_rows);
-    __syncwarp();  // the warp's rows of dz are whole before they are read
+    __syncwarp();  // the warp's rows of h and dz are whole before they are read
+    copy_rows<16, kChunk, kStride>(own_rows, p.h + first * F + f, F, rows);
     copy_rows<16, kChunk, kChunkStride>(z_rows, p.dz + first * F + f, F, rows);
 #pragma unroll
     for (int c = 0; c < kChunk; c += 16)

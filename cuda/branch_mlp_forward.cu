@@ -1,8 +1,8 @@
 // The MLP's branch of a transformer's block, with the addition and the norm behind it, as one kernel (core/branch.h):
 //   z = x Wup^T + bup        h = gelu(z)        s = h Wdown^T + bdown + residual        normed = layer_norm(s)
 // Products are of bfloat16 with sums in f32; z goes through GELU, and h on to its product, before it leaves the registers.
-// Shapes   x, residual, s, normed [N, C]; z, h [N, F]; Wup [F, C], Wdown [C, F]; mean, rstd [N] in f32
-// Memory   x, residual and the weights once; s, normed, z and h once. Asked for, from L2: the weights by every kRows rows,
+// Shapes   x, residual, s, normed [N, C]; z [N, F]; Wup [F, C], Wdown [C, F]; mean, rstd [N] in f32
+// Memory   x, residual and the weights once; s, normed and z once. Asked for, from L2: the weights by every kRows rows,
 //          biases and the norm's parameters by every warp
 // Compute  4 N C F FLOPs, and about 20 for an element of h
 // Launch   4 warps for kRows = 64 rows, 16 a warp, through chunks of kChunk hidden channels
@@ -26,7 +26,7 @@ struct Shared {
   struct {
     bfloat16 up[kChunk * kStride], down[kC * kChunkStride];
   } weights[2];  // in use and to come
-  bfloat16 z[kRows * kChunkStride], h[kRows * kChunkStride];
+  bfloat16 z[kRows * kChunkStride];
 };
 
 template <int kC>
@@ -56,7 +56,7 @@ __device__ void mlp_rows(const MlpForward& p) {
   __syncthreads();  // all have x in registers before the residual takes its place
   fetch_rows(p.end.residual);
 
-  bfloat16 *const z_rows = shared.z + own * kChunkStride, *const h_rows = shared.h + own * kChunkStride;
+  bfloat16* const z_rows = shared.z + own * kChunkStride;
   float sums[kC / 8][4];
   begin_with(p.end.bias, sums);
   for (int f = 0; f < F; f += kChunk) {
@@ -70,17 +70,15 @@ __device__ void mlp_rows(const MlpForward& p) {
     float z[kChunk / 8][4];
     begin_with(p.up_bias ? p.up_bias + f : nullptr, z);
     add_product_transposed<kC>(z, x, weights.up);
-    if (p.z) store_sums<kChunkStride>(z, z_rows);
+    if (p.z) {
+      store_sums<kChunkStride>(z, z_rows);
+      __syncwarp();  // the warp's rows of z are whole before they are stored
+      copy_rows<16, kChunk, kChunkStride>(z_rows, p.z + first * F + f, F, rows);
+    }
 #pragma unroll
     for (int n = 0; n < kChunk / 8; ++n) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) z[n][e] = GeluTanh()(z[n][e]);
-    }
-    if (p.z) {
-      store_sums<kChunkStride>(z, h_rows);
-      __syncwarp();  // the rows of z and h are whole before they are stored
-      copy_rows<16, kChunk, kChunkStride>(z_rows, p.z + first * F + f, F, rows);
-      copy_rows<16, kChunk, kChunkStride>(h_rows, p.h + first * F + f, F, rows);
     }
     add_product_transposed<kChunk>(sums, LeftSums(z), weights.down);
   }

@@ -207,7 +207,6 @@ AddNorm mlp_kernel(const Inputs& in, double eps) {
   const int64_t C = x.size(-1), N = x.numel() / C, F = in.of[kFirstWeight].size(0);
   const bool keeps = grad_enabled() && autograd::any_requires_grad(in.of);
   const Tensor z = keeps ? Tensor::empty({N, F}, {.dtype = x.dtype(), .device = x.device()}) : Tensor();
-  const Tensor h = keeps ? Tensor::empty_like(z) : Tensor();
   const End end(x);
   const auto flops = [N, C, F] { products_of_rows(double(N), double(C), 2.0 * double(F)); };
   dispatch_branch<"mlp_branch">(x, [&](Cuda on) {
@@ -217,24 +216,24 @@ AddNorm mlp_kernel(const Inputs& in, double eps) {
                              .up_bias = data_or_null(in.of[kFirstBias]),
                              .down_weight = in.of[kLastWeight].data<bfloat16>(),
                              .z = data_or_null(z),
-                             .h = data_or_null(h),
                              .end = end.forward(in, eps),
                              .rows = N,
                              .columns = C,
                              .hidden = F});
   });
-  const auto backward = [N, C, F, flops, z, h, of_end = EndGradients(end, in), x = save(x),
+  const auto backward = [N, C, F, flops, z, of_end = EndGradients(end, in), x = save(x),
                          up_weight = save(in.of[kFirstWeight]), down_weight = save(in.of[kLastWeight])](
                             std::span<const Tensor> dys, Needs needs) -> Grads {
     EndGradients::Result result = of_end.begin(dys, needs, branch::mlp_blocks(N), F);
     Grads& grads = result.grads;
-    const Tensor dz = Tensor::empty_like(z);
+    const Tensor h = Tensor::empty_like(z), dz = Tensor::empty_like(z);
     dispatch_branch<"mlp_branch">(z, [&](Cuda on) {
       flops();
       branch::mlp_backward(on, {.end = of_end.backward(result),
                                 .z = z.data<bfloat16>(),
                                 .up_weight = up_weight->data<bfloat16>(),
                                 .down_weight = down_weight->data<bfloat16>(),
+                                .h = h.data<bfloat16>(),
                                 .dz = dz.data<bfloat16>(),
                                 .dx = grads[kX].data<bfloat16>(),
                                 .sums = result.sums(),

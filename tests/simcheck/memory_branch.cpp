@@ -31,18 +31,18 @@ std::vector<Statement> branch_statements() {
          12 * kRows + kAttention + kLse + kStatistics + sums(6 * C),
          12 * kRows + 2 * kAttention + kLse + kStatistics + sums(6 * C)}}},
       {"branch_mlp_forward.cu",
-       "x, residual and the weights once; s, normed, z and h once. Asked for, from L2: the weights by every "
+       "x, residual and the weights once; s, normed and z once. Asked for, from L2: the weights by every "
        "kRows rows, biases and the norm's parameters by every warp",
        {{"128 rows", [](Card& card) { MlpBranchCase(card, N, C, F).forward(); },
-         4 * kRows + 2 * kHidden + kMlp + kStatistics,
-         4 * kRows + 2 * kHidden + 2 * kMlp + kStatistics + kWarps * (3 * C + F) * kNarrow}}},
+         4 * kRows + kHidden + kMlp + kStatistics,
+         4 * kRows + kHidden + 2 * kMlp + kStatistics + kWarps * (3 * C + F) * kNarrow}}},
       {"branch_mlp_backward.cu",
-       "dsum, dnormed, s, z and the weights once; ds, dz, dx and partial once. Asked for, from L2: the "
+       "dsum, dnormed, s, z and the weights once; ds, h, dz, dx and partial once. Asked for, from L2: the "
        "weights "
        "by every kRows rows",
        {{"128 rows", [](Card& card) { MlpBranchCase(card, N, C, F).backward(); },
-         5 * kRows + 2 * kHidden + kMlp + kStatistics + sums(3 * C + F),
-         5 * kRows + 2 * kHidden + 2 * kMlp + kStatistics + sums(3 * C + F)}}},
+         5 * kRows + 3 * kHidden + kMlp + kStatistics + sums(3 * C + F),
+         5 * kRows + 3 * kHidden + 2 * kMlp + kStatistics + sums(3 * C + F)}}},
       {"branch_sums.cu",
        "partial once, the sums once",
        {{"of 33 blocks",
