@@ -92,7 +92,7 @@ void run(const Arguments& a) {
   const auto step = [&] {
     replay.run([&] {
       const TrustedIndices trusted;
-      const Tensor loss = cross_entropy(model(x), y, {.ignore_index = CrossEntropyOptions::kNone});
+      const Tensor loss = model.loss(x, y, {.ignore_index = CrossEntropyOptions::kNone});
       loss.backward();
       optimizer->add_loss(loss);
       optimizer->enqueue_step({.clip_norm = 1.0, .skip_non_finite = true});

@@ -6,6 +6,8 @@
 //   MLP        z = x Wup^T + bup,      h = gelu(z),         b = h Wdown^T + bdown
 //   both       s = b + residual,       normed = layer_norm(s)
 //
+// s is rounded to bfloat16, z, qkv and y are where they are stored; b is not, nor is h before its product.
+//
 // Letters: N = B T rows, one a token; C channels; F hidden channels; H heads of D = C / H.
 #pragma once
 
@@ -63,7 +65,7 @@ struct Sums {
   bfloat16* norm_bias;    // [C]
   bfloat16* bias;         // [C]: the last product's
   bfloat16* first_bias;   // [3 C] or [F]: the first product's
-  float* partial;         // scratch: blocks_of(..) (3 C + 3 C) or (3 C + F)
+  float* partial;         // scratch: attention_blocks(B) (3 C + 3 C), mlp_blocks(N) (3 C + F)
 };
 
 struct AttentionBackward {
@@ -79,13 +81,14 @@ struct AttentionBackward {
 struct MlpBackward {
   EndBackward end;
   const bfloat16 *z, *up_weight, *down_weight;
-  bfloat16 *h, *dz;  // [N, F]
+  bfloat16 *h, *dz;  // [N, F]: h of z as it was rounded, for the gradient of Wdown
   bfloat16* dx;      // [N, C]
   Sums sums;
   int64_t rows, columns, hidden;
 };
 
-// Whether there are kernels for these sizes, and they are what is to be used (core/variants.h).
+// Whether there are kernels for these sizes, and they are what is to be used (core/variants.h): C of 64 or 128, heads of
+// 32, sequences of 33 to 64 tokens, since a block works on 64 rows whether they are there or not; F in 32s.
 bool takes_attention(int64_t length, int64_t heads, int64_t columns);
 bool takes_mlp(int64_t columns, int64_t hidden);
 // Of how many rows' sums Sums::partial has room.

@@ -123,8 +123,8 @@ AddNorm keep_layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bia
 AddNorm keep_rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-5);
 
 // --- the branches of a transformer's block, with what follows: {residual + branch, its layer norm} ---
-// Each equals its composition. On a card both are one kernel, and their backwards another, where a model is narrow
-// (core/branch.h).
+// Each equals its composition, in bf16 up to rounding. On a card each is one kernel, and so are its gradients but for the
+// weights', where a model is narrow (core/branch.h).
 struct LinearParameters {
   Tensor weight, bias;  // [out, in]; [out] or undefined
 };
@@ -155,6 +155,11 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOp
 // The same of logits that the caller gives away: cross_entropy(model(x), y). The gradient takes their place in memory
 // when nobody else holds them.
 Tensor cross_entropy(Tensor&& logits, const Tensor& targets, CrossEntropyOptions options = {});
+
+// cross_entropy(linear(x, weight), targets, options): x [.., C], weight [V, C], targets [..]. On a card logits of few
+// classes are never stored (core/linear_cross_entropy.h).
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& targets,
+                            CrossEntropyOptions options = {});
 
 // --- indexing and joining ---
 // weight [V, C], indices [..] i32 -> [.., C]: y = weight[index]. The gradient sums rows in a fixed order.
@@ -268,6 +273,7 @@ inline constexpr OpTypes kOpTypes[] = {
     {"gelu_mlp", kFloating},
     {"silu_mul", kFloating},
     {"cross_entropy", kFloating},
+    {"linear_cross_entropy", kFloating},
     {"embedding", kFloating},
     {"embedding_at", kFloating},
     {"gather", kAnyType},

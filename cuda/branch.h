@@ -203,11 +203,12 @@ __device__ inline void sum_columns(const bfloat16* tile, float* sums) {
     mma_m16n8k16(d[0], kLeft, b[0], b[1]);
     mma_m16n8k16(d[1], kLeft, b[2], b[3]);
   }
-  if (lane_id() >= 4) return;
+  if (pair_row() == 0) {
 #pragma unroll
-  for (int n = 0; n < 2; ++n) {
-    sums[8 * n + pair_column()] = d[n][0];
-    sums[8 * n + pair_column() + 1] = d[n][1];
+    for (int n = 0; n < 2; ++n) {
+      sums[8 * n + pair_column()] = d[n][0];
+      sums[8 * n + pair_column() + 1] = d[n][1];
+    }
   }
 }
 

@@ -50,7 +50,6 @@ __device__ inline void head_gradients(Shared<kC>& shared, int group, int h, int 
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     const int q0 = step * kQueries;
-    if (q0 >= T) break;
     const auto wanted = [own, q0](int block) { return own <= q0 + 16 * block + 15; };
     float s[kQueries / 8][4] = {}, ds[kQueries / 8][4] = {};  // transposed: keys by queries
     add_product_transposed<kD, kWideStride>(s, LeftRows<kWideStride>{k + own * kWideStride},

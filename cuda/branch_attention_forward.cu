@@ -29,7 +29,7 @@ constexpr float kScoreScale = kLog2E * 0.17677669529663687f;  // 1 / sqrt(kD)
 template <int kC>
 struct Shared {
   static constexpr int kStride = kStrideOf<kC>, kWideStride = kStrideOf<3 * kC>;
-  // x, then qkv, of which y takes q's place, and the residual, s and normed take k's.
+  // x, then qkv, of which y takes q's place, and the residual, then s, take k's.
   bfloat16 rows[kRows * kWideStride];
   bfloat16 weights[2][kC * kStrideOf<kChunk>];  // of Wqkv rows, of Wout columns: in use and to come
 };
@@ -148,8 +148,8 @@ void launch_sequences(Cuda on, const AttentionForward& p) {
 }  // namespace
 
 bool takes_attention(int64_t length, int64_t heads, int64_t columns) {
-  return variants.chosen() == 0 && length > 0 && length <= kRows && (columns == 64 || columns == 128) &&
-         heads * kD == columns;
+  return variants.chosen() == 0 && length > kRows / 2 && length <= kRows &&
+         (columns == 64 || columns == 128) && heads * kD == columns;
 }
 
 int64_t attention_blocks(int64_t batch) { return batch; }

@@ -5,7 +5,7 @@
 //          partial [blocks, 3 C + F] in f32
 // Memory   dsum, dnormed, s, z and the weights once; ds, h, dz, dx and partial once. Asked for, from L2: the weights by every
 //          kRows rows
-// Compute  4 N C F FLOPs, and about 20 for an element of dz
+// Compute  4 N C F FLOPs, and about 30 for an element of h and dz
 // Launch   4 warps for kRows = 64 rows, 16 a warp, through chunks of kChunk hidden channels
 #include "core/pointwise.h"
 #include "cuda/branch.h"

@@ -22,7 +22,7 @@ constexpr int kWarps = 4, kThreads = kWarps * 32;
 template <int kC>
 struct Shared {
   static constexpr int kStride = kStrideOf<kC>, kChunkStride = kStrideOf<kChunk>;
-  bfloat16 rows[kRows * kStride];  // x, then the residual, s and normed
+  bfloat16 rows[kRows * kStride];  // x, then the residual, and s
   struct {
     bfloat16 up[kChunk * kStride], down[kC * kChunkStride];
   } weights[2];  // in use and to come

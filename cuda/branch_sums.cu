@@ -4,33 +4,29 @@
 // Shapes   partial [blocks, 3 C + first] in f32; norm_weight, norm_bias, bias [C], first_bias [first]: what is null is left out
 // Memory   partial once, the sums once
 // Compute  a FLOP an element: bandwidth-bound
-// Launch   a column a thread
+// Launch   32 columns a block (sum_by_strands, column_sums.h)
 #include "cuda/branch.h"
 #include "cuda/column_sums.h"
 
 namespace galvan::branch {
 namespace {
 
-constexpr int kThreads = 64;
-
-__device__ void add_blocks_of_branch(Sums sums, int64_t blocks, int columns, int first) {
-  const int c = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-  const int all = 3 * columns + first;
-  if (c >= all) return;
-  bfloat16* const y = c < columns       ? sums.norm_weight
-                      : c < 2 * columns ? sums.norm_bias
-                      : c < 3 * columns ? sums.bias
-                                        : sums.first_bias;
-  if (y)
-    y[c < 3 * columns ? c % columns : c - 3 * columns] =
-        bfloat16(sum_of_blocks(sums.partial + c, blocks, all));
+__device__ void sum_blocks_of_branch(Sums sums, int64_t blocks, int64_t columns, int64_t first) {
+  sum_by_strands(sums.partial, blocks, 3 * columns + first, [&](int64_t c, float sum) {
+    const int64_t place = c / columns;
+    bfloat16* const y = place == 0   ? sums.norm_weight
+                        : place == 1 ? sums.norm_bias
+                        : place == 2 ? sums.bias
+                                     : sums.first_bias;
+    if (y) y[c - (place < 3 ? place : 3) * columns] = bfloat16(sum);
+  });
 }
 
 }  // namespace
 
 void add_partial_sums(Cuda on, const Sums& sums, int64_t blocks, int64_t columns, int64_t first) {
-  launch_body<add_blocks_of_branch, Body{}>(blocks_for(3 * columns + first, kThreads), kThreads, 0, on.stream,
-                                            sums, blocks, static_cast<int>(columns), static_cast<int>(first));
+  launch_body<sum_blocks_of_branch, Body{}>(blocks_for(3 * columns + first, 32), kStrands * 32, 0, on.stream,
+                                            sums, blocks, columns, first);
 }
 
 }  // namespace galvan::branch

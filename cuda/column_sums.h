@@ -64,25 +64,32 @@ __device__ inline A sum_of_blocks(const A* first, int64_t blocks, int64_t column
   return sum;
 }
 
-// A warp's lanes have neighbouring columns, and each of kStrands warps a part of the blocks.
+// The sum of a column of partial [blocks, C], 32 columns a block: a warp's lanes have neighbouring ones, and each of kStrands
+// warps a part of the blocks. finish(c, sum) is called once for each.
 inline constexpr int kStrands = 16;
-template <class T>
-__device__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2) {
-  GALVAN_SHARED(Acc<T>[kStrands][32], of_strand);
+template <class A, class Finish>
+__device__ inline void sum_by_strands(const A* partial, int64_t blocks, int64_t columns,
+                                      const Finish& finish) {
+  GALVAN_SHARED(A[kStrands][32], of_strand);
   const int64_t c = int64_t{blockIdx.x} * 32 + threadIdx.x % 32;
   const int64_t strand = threadIdx.x / 32, part = (blocks + kStrands - 1) / kStrands, first = strand * part;
   const int64_t count = first + part < blocks ? part : blocks - first;
-  if (blockIdx.y == 1) {
-    partial += blocks * columns;
-    y = y2;
-  }
   if (c < columns)
     of_strand[strand][threadIdx.x % 32] = sum_of_blocks(partial + first * columns + c, count, columns);
   __syncthreads();  // every strand's sum is written before it is read
   if (strand > 0 || c >= columns) return;
-  Acc<T> sum = 0;
+  A sum = 0;
   for (int i = 0; i < kStrands; ++i) sum += of_strand[i][threadIdx.x % 32];
-  y[c] = T(sum);
+  finish(c, sum);
+}
+
+template <class T>
+__device__ void sum_row_blocks(const Acc<T>* partial, int64_t blocks, int64_t columns, T* y, T* y2) {
+  if (blockIdx.y == 1) {
+    partial += blocks * columns;
+    y = y2;
+  }
+  sum_by_strands(partial, blocks, columns, [y](int64_t c, Acc<T> sum) { y[c] = T(sum); });
 }
 
 // y [C] = the sum over the blocks of partial [blocks, C]; 0 where there are none. Likewise y2, unless it is null, of the

@@ -49,7 +49,8 @@ double RangeTrainer::step(const RangeStep& values) {
   for (int64_t micro = 0; micro < options_.accumulate; ++micro) {
     batch_.read(step, micro);
     const RandomPass random(options_.seed, static_cast<uint32_t>(micro), step);
-    const Tensor loss = cross_entropy(model_(batch_.inputs()), batch_.targets());
+    const Tensor loss =
+        model_.loss(batch_.inputs(), batch_.targets(), {.ignore_index = CrossEntropyOptions::kNone});
     loss.backward();
     sum += loss.item();
   }

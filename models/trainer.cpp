@@ -113,8 +113,8 @@ Tensor Trainer::forward_backward(int64_t micro_step) {
   const int64_t* const step = inputs_.optimizer.step_address();
   batch_.read(step, micro_step);
   const RandomPass random(options_.seed, static_cast<uint32_t>(micro_step), step);
-  const Tensor loss = cross_entropy(inputs_.model(batch_.inputs()), batch_.targets(),
-                                    {.ignore_index = CrossEntropyOptions::kNone});
+  const Tensor loss =
+      inputs_.model.loss(batch_.inputs(), batch_.targets(), {.ignore_index = CrossEntropyOptions::kNone});
   loss.backward();
   return loss;
 }

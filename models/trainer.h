@@ -2,7 +2,7 @@
 //
 //   for each epoch
 //     for each batch
-//       logits = model(tokens);  loss = cross_entropy(logits, targets)
+//       loss = model.loss(tokens, targets)
 //       zero_grad;  loss.backward();  optimizer.step(schedule.at(step))
 //     evaluate on the validation split
 //

@@ -75,8 +75,8 @@ Tensor Transformer::embed(const Tensor& tokens, int64_t position) const {
                                      : embedding_(tokens);
 }
 
-Tensor Transformer::head(const Tensor& x) const {
-  return linear(x, config_.tied_head ? embedding_.weight : head_.weight);
+const Tensor& Transformer::head_weight() const {
+  return config_.tied_head ? embedding_.weight : head_.weight;
 }
 
 Tensor Transformer::attend(const Block& block, const Tensor& x) const {
@@ -110,6 +110,15 @@ AddNorm Transformer::after_mlp(const Block& block, const NormLayer& next, const 
 }
 
 Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
+  return linear(hidden(tokens, training), head_weight());
+}
+
+Tensor Transformer::loss(const Tensor& tokens, const Tensor& targets, CrossEntropyOptions options,
+                         bool training) const {
+  return linear_cross_entropy(hidden(tokens, training), head_weight(), targets, options);
+}
+
+Tensor Transformer::hidden(const Tensor& tokens, bool training) const {
   const double p = training ? config_.dropout : 0.0;
   Tensor x = drop(embed(tokens, 0), p);  // the residual stream
   if (config_.recompute) {
@@ -122,7 +131,7 @@ Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
           },
           {x});
     }
-    return head(norm_(x));
+    return norm_(x);
   }
   // Each branch joins the stream in the same pass that takes the norm for the next one.
   AddNorm start = blocks_[0].norm1.keep(x);
@@ -132,7 +141,7 @@ Tensor Transformer::operator()(const Tensor& tokens, bool training) const {
     const AddNorm middle = after_attention(block, start, p);
     start = after_mlp(block, next, middle, p);
   }
-  return head(start.normed);
+  return start.normed;
 }
 
 KeyValueCache Transformer::make_cache(int64_t batch, std::optional<int64_t> positions) const {
@@ -174,7 +183,7 @@ Tensor Transformer::next_logits(const Tensor& tokens, KeyValueCache& cache) cons
     x = feed_forward(block, middle.normed) + middle.sum;
   }
   cache.length += T;
-  return head(norm_(x.slice(1, T - 1, T))).squeeze(1);
+  return linear(norm_(x.slice(1, T - 1, T)), head_weight()).squeeze(1);
 }
 
 }  // namespace galvan

@@ -4,7 +4,7 @@
 //
 //   Transformer model(config, {.seed = 1});
 //   Tensor logits = model(tokens);                        // [B, T] i32 -> [B, T, V]
-//   Tensor loss = cross_entropy(logits, targets);
+//   Tensor loss = model.loss(tokens, targets);            // of cross_entropy(logits, targets)
 //
 // Sources: Vaswani et al., arXiv:1706.03762; Radford et al., "Language Models are Unsupervised Multitask
 // Learners", 2019; Touvron et al., arXiv:2302.13971.
@@ -75,6 +75,10 @@ class Transformer {
   // RandomContext.
   Tensor operator()(const Tensor& tokens, bool training = true) const;
 
+  // The mean cross-entropy of the logits with targets [B, T] i32, which the logits themselves need not be made for.
+  Tensor loss(const Tensor& tokens, const Tensor& targets, CrossEntropyOptions options = {},
+              bool training = true) const;
+
   // Logits [B, V] of the last of `tokens` [B, T], which follow the positions in the cache; no gradient is
   // recorded.
   Tensor next_logits(const Tensor& tokens, KeyValueCache& cache) const;
@@ -86,7 +90,8 @@ class Transformer {
 
  private:
   Tensor embed(const Tensor& tokens, int64_t position) const;
-  Tensor head(const Tensor& x) const;
+  const Tensor& head_weight() const;                         // [V, C]
+  Tensor hidden(const Tensor& tokens, bool training) const;  // [B, T, C]: what the head is given
   Tensor attend(const Block& block, const Tensor& x) const;
   Tensor attend_cached(const Block& block, const Tensor& x, Tensor& keys, Tensor& values,
                        int64_t position) const;

@@ -1,4 +1,4 @@
-// The branches of a transformer's block.
+// The branches of a transformer's block, and its head with the loss.
 #include <algorithm>
 #include <cmath>
 
@@ -64,6 +64,21 @@ double products(Inputs in) {
   return 2 * rows * static_cast<double>(in[2].numel() + in[4].numel());
 }
 
+// The loss of bf16 rows is f32; rounded here, as the table's checks expect.
+Outputs loss_call(Inputs in, const Attributes&) {
+  return only(linear_cross_entropy(in[0], in[1], in[2], {.ignore_index = CrossEntropyOptions::kNone})
+                  .to(in[0].dtype()));
+}
+
+OpCase loss_case(std::string name, const Shape& x, int64_t classes) {
+  Shape rows = x;
+  rows.erase(rows.rank() - 1);
+  return {std::move(name),
+          {{.shape = x},
+           {.shape = {classes, x.back()}, .scale = std::sqrt(3 / static_cast<double>(x.back()))},
+           {.shape = rows, .dtype = DType::i32, .below = classes}}};
+}
+
 }  // namespace
 
 std::vector<OpRow> branch_rows() {
@@ -93,6 +108,18 @@ std::vector<OpRow> branch_rows() {
        .cases = {mlp_case("3x5 by 7", {3, 5}, 7), mlp_case("2x2x4 by 3", {2, 2, 4}, 3)},
        .bench = [](const Sizes& n) { return mlp_case("narrow", narrow(n), 512); },
        .flops = [](Inputs in, const Outputs&) { return products(in); }},
+      {.name = "linear_cross_entropy",
+       .op = "linear_cross_entropy",
+       .call = loss_call,
+       .length = [](Inputs in, const Attributes&) { return in[1].size(0) + in[1].size(1) + in[2].numel(); },
+       .twin =
+           [](Inputs in, const Attributes&) {
+             return only(cross_entropy(linear(in[0], in[1]), in[2]).to(in[0].dtype()));
+           },
+       .cases = {loss_case("2x3x5 of 7", {2, 3, 5}, 7), loss_case("4x3 of 2", {4, 3}, 2)},
+       .bench = [](const Sizes& n) { return loss_case("narrow", narrow(n), n.V); },
+       .flops = [](Inputs in,
+                   const Outputs&) { return 2.0 * double(in[0].numel()) * double(in[1].size(0)); }},
   };
 }
 

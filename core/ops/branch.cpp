@@ -32,7 +32,8 @@ struct Inputs {
 
   // Throws where they do not fit one another: a branch whose first product has hidden_out columns, of which the last is
   // given hidden_in.
-  void check(const char* op, int64_t hidden_out, int64_t hidden_in) const {
+  void check(const char* op, int64_t hidden_out, int64_t hidden_in, double eps) const {
+    galvan::check(eps >= 0, op, ": eps must not be negative, got ", eps);
     const Tensor& x = of[kX];
     const DTypes types = types_of(op);
     galvan::check(types.contains(x.dtype()), op, ": takes ", list_of(types), ", not ", x.dtype());
@@ -54,13 +55,13 @@ AddNorm composed_end(const Tensor& b, const Tensor& residual, const LayerNormPar
 
 #ifdef GALVAN_CUDA
 
-// Whether kernels that work on dense, aligned rows of bfloat16 take them.
 bool fit_kernels(const Inputs& in) {
-  return std::all_of(std::begin(in.of), std::end(in.of), [](const Tensor& t) {
-    return !t.defined() || (!t.device().is_cpu() && t.dtype() == DType::bf16 && t.is_contiguous() &&
-                            reinterpret_cast<uintptr_t>(t.data<bfloat16>()) % 16 == 0);
-  });
+  return std::all_of(std::begin(in.of), std::end(in.of),
+                     [](const Tensor& t) { return !t.defined() || is_packed_on_card<bfloat16>(t); });
 }
+
+// An upstream gradient, which may be a part of another tensor, for kernels that take packs.
+Tensor packed(const Tensor& dy) { return is_packed_on_card<bfloat16>(dy) ? dy : dy.detach().clone(); }
 
 bfloat16* data_or_null(const Tensor& x) { return x.defined() ? x.data<bfloat16>() : nullptr; }
 
@@ -115,9 +116,9 @@ struct EndGradients {
   Result begin(std::span<const Tensor> dys, const Needs& needs, int64_t blocks, int64_t first) const {
     const Tensor& x = *s;
     const int64_t C = x.size(-1);
-    Result result{.dsum = dys[0].defined() ? dense(dys[0]) : dys[0],
+    Result result{.dsum = dys[0].defined() ? packed(dys[0]) : dys[0],
                   .dnormed = dys[1].defined()
-                                 ? dense(dys[1])
+                                 ? packed(dys[1])
                                  : Tensor::zeros(x.shape(), {.dtype = x.dtype(), .device = x.device()}),
                   .partial = Tensor::empty({blocks, 3 * C + first}, statistics_of(x))};
     for (const Input i : {kX, kResidual}) result.grads[i] = Tensor::empty_like(x);
@@ -259,7 +260,7 @@ AddNorm attention_branch(const Tensor& x, const Tensor& residual, const LinearPa
   check_defined("attention_branch", x);
   check(x.rank() == 3, "attention_branch: x must be [B, T, C], got ", x.shape());
   const Inputs in{{x, residual, qkv.weight, qkv.bias, out.weight, out.bias, norm.weight, norm.bias}};
-  in.check("attention_branch", 3 * x.size(2), x.size(2));
+  in.check("attention_branch", 3 * x.size(2), x.size(2), norm.eps);
 #ifdef GALVAN_CUDA
   if (fit_kernels(in) && branch::takes_attention(x.size(1), heads, x.size(2)))
     return attention_kernel(in, heads, norm.eps);
@@ -276,7 +277,7 @@ AddNorm mlp_branch(const Tensor& x, const Tensor& residual, const LinearParamete
         x.shape(), " and ", up.weight.shape());
   const int64_t hidden = up.weight.size(0);
   const Inputs in{{x, residual, up.weight, up.bias, down.weight, down.bias, norm.weight, norm.bias}};
-  in.check("mlp_branch", hidden, hidden);
+  in.check("mlp_branch", hidden, hidden, norm.eps);
 #ifdef GALVAN_CUDA
   if (fit_kernels(in) && branch::takes_mlp(x.size(-1), hidden)) return mlp_kernel(in, norm.eps);
 #endif

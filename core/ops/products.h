@@ -30,6 +30,13 @@ inline Tensor rows_of(const Tensor& x) {
   return dense(x).detach().reshape({columns == 0 ? 0 : x.numel() / columns, columns});
 }
 
+// Whether x is dense on a card, of T, and begins where packs of 16 bytes do: for kernels that take nothing else.
+template <class T>
+bool is_packed_on_card(const Tensor& x) {
+  return x.defined() && !x.device().is_cpu() && x.dtype() == dtype_of<T> && x.is_contiguous() &&
+         reinterpret_cast<uintptr_t>(x.data<T>()) % 16 == 0;
+}
+
 // dweight = dy^T x
 inline void weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dweight) {
   dispatch<"linear">(dy, [&]<class T>(auto on) { gemm(on, product_of<T>(dy, true, x, false, {}, dweight)); });

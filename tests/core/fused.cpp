@@ -129,6 +129,8 @@ TEST_CASE("a transformer's branches say what is wrong with their input") {
                        "packed_attention: [2, 3, 12] is not [B, T, (3 + 2 3) D]", Error);
   CHECK_THROWS_WITH_AS(mlp_branch(x, x, {up, gain}, {down, {}}, {gain, {}}),
                        "mlp_branch: first bias [4] is not [7] for x [2, 3, 4]", Error);
+  CHECK_THROWS_WITH_AS(mlp_branch(x, x, {up, {}}, {down, {}}, {gain, {}, -1}),
+                       "mlp_branch: eps must not be negative, got -1", Error);
   CHECK_THROWS_WITH_AS(mlp_branch(x, x, {up, {}}, {out, {}}, {gain, {}}),
                        "mlp_branch: last weight [4, 4] is not [4, 7] for x [2, 3, 4]", Error);
   CHECK_THROWS_WITH_AS(mlp_branch(x, gain, {up, {}}, {down, {}}, {gain, {}}),

@@ -1,5 +1,6 @@
-// A transformer's branches as one kernel on the card. In bfloat16 they have to be as near to the f64 of the ops that they
-// stand for as these ops are in bfloat16, in root mean square and in the worst element.
+// Kernels that do the work of several ops on narrow rows: a transformer's branches, and its head with the loss. In bfloat16
+// they have to be as near to the f64 of the ops that they stand for as these ops are in bfloat16, in root mean square and in
+// the worst element.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -13,7 +14,7 @@ using namespace galvan;
 namespace {
 
 struct Distance {
-  double squares = 0, largest = 0;
+  double root_mean_square = 0, largest = 0;
 };
 
 Distance distance(const Tensor& got, const Tensor& want) {
@@ -22,109 +23,162 @@ Distance distance(const Tensor& got, const Tensor& want) {
   Distance d;
   for (size_t i = 0; i < a.size(); ++i) {
     REQUIRE(std::isfinite(a[i]));
-    d.squares += (a[i] - b[i]) * (a[i] - b[i]);
+    d.root_mean_square += (a[i] - b[i]) * (a[i] - b[i]);
     d.largest = std::max(d.largest, std::fabs(a[i] - b[i]));
   }
+  d.root_mean_square = std::sqrt(d.root_mean_square / static_cast<double>(a.size()));
   return d;
 }
 
-double size_of_values(const Tensor& x) {
-  double squares = 0;
-  for (const double v : x.to_vector()) squares += v * v;
-  return std::sqrt(squares / static_cast<double>(x.numel()));
-}
+double size_of_values(const Tensor& x) { return distance(x, Tensor::zeros(x.shape())).root_mean_square; }
 
-struct BranchSizes {
-  int64_t B, T, C, hidden;  // of an MLP; 0: attention
-  bool biases = true;
+// An op, what it is given, which inputs are left out, and which outputs have a gradient.
+struct KernelCase {
+  std::string op;
+  const char* kernel;
+  std::vector<InputSpec> inputs;
+  Attributes attributes = Attributes::object();
+  std::vector<size_t> without = {};
+  std::array<bool, 2> used = {true, true};
 };
 
-OpCase case_of(const BranchSizes& n) {
+// The outputs, and the gradients of the inputs that have them.
+std::vector<Tensor> results(const KernelCase& c, std::span<const Tensor> inputs) {
+  std::vector<Tensor> xs, leaves;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const bool left_out = std::find(c.without.begin(), c.without.end(), i) != c.without.end();
+    xs.push_back(left_out ? Tensor() : inputs[i].detach());
+    if (!left_out && is_floating(inputs[i].dtype())) leaves.push_back(xs.back().set_requires_grad());
+  }
+  std::vector<Tensor> all = row_named(c.op).call(xs, c.attributes), used, dys;
+  for (size_t j = 0; j < all.size(); ++j) {
+    if (!c.used[j]) continue;
+    used.push_back(all[j]);
+    const Tensor dy = Tensor::uniform(all[j].shape(), {.low = -1, .seed = j}).to(DType::bf16);
+    dys.push_back(dy.to(all[j].dtype()).to(all[j].device()));
+  }
+  for (const Tensor& dx : grad(used, leaves, dys)) all.push_back(dx);
+  return all;
+}
+
+void check_kernel(const KernelCase& c) {
+  CAPTURE(c.inputs[0].shape);
+  CAPTURE(c.inputs[2].shape);
+  const std::vector<Tensor> narrow =
+      converted(make_inputs({c.op, c.inputs, c.attributes}, DType::f64), DType::bf16);
+  const auto by = [&](const char* version) {
+    const ChosenVariant chosen(variants_of(c.op, "cuda"), version);
+    return results(c, on_card(narrow));
+  };
+  const std::vector<Tensor> exact = results(c, converted(narrow, DType::f64)), composed = by("composed"),
+                            got = by("one_kernel");
+  const std::vector<cuda_backend::LaunchFacts> launches =
+      cuda_backend::launches_of(kCuda, [&] { results(c, on_card(narrow)); });
+  CHECK(std::any_of(launches.begin(), launches.end(), [&](const cuda_backend::LaunchFacts& launch) {
+    return launch.kernel.find(c.kernel) != std::string::npos;
+  }));
+  REQUIRE(got.size() == exact.size());
+  for (size_t i = 0; i < exact.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(got[i].defined() == exact[i].defined());
+    if (!exact[i].defined()) continue;
+    CHECK(got[i].dtype() == DType::bf16);
+    const Distance ours = distance(got[i], exact[i]), allowed = distance(composed[i], exact[i]);
+    const double unit = 0x1p-9 * size_of_values(exact[i]);
+    CHECK(ours.root_mean_square <= 1.25 * allowed.root_mean_square + unit);
+    CHECK(ours.largest <= 2 * allowed.largest + 4 * unit);
+  }
+}
+
+// Of an MLP with so many hidden channels, or, with 0, of attention with heads of 32.
+KernelCase branch_case(const Shape& x, int64_t hidden) {
+  const int64_t C = x.back(), first = hidden > 0 ? hidden : 3 * C, last = hidden > 0 ? hidden : C;
   const auto weight = [](int64_t out, int64_t in) -> InputSpec {
     return {.shape = {out, in}, .scale = std::sqrt(3 / static_cast<double>(in))};
   };
-  const bool mlp = n.hidden > 0;
-  const int64_t first = mlp ? n.hidden : 3 * n.C;
-  OpCase c{"branch",
-           {{.shape = {n.B, n.T, n.C}},
-            {.shape = {n.B, n.T, n.C}},
-            weight(first, n.C),
-            {.shape = {first}},
-            weight(n.C, mlp ? n.hidden : n.C),
-            {.shape = {n.C}},
-            {.shape = {n.C}, .offset = 1.5},
-            {.shape = {n.C}}}};
-  if (!mlp) c.attributes["heads"] = n.C / 32;
+  KernelCase c{.op = hidden > 0 ? "mlp_branch" : "attention_branch",
+               .kernel = hidden > 0 ? "mlp_rows" : "attention_sequence",
+               .inputs = {{.shape = x},
+                          {.shape = x},
+                          weight(first, C),
+                          {.shape = {first}},
+                          weight(C, last),
+                          {.shape = {C}},
+                          {.shape = {C}, .offset = 1.5},
+                          {.shape = {C}}}};
+  if (hidden == 0) c.attributes["heads"] = C / 32;
   return c;
 }
 
-void check_branch(const BranchSizes& n, std::array<bool, 2> upstreams = {true, true}) {
-  CAPTURE(n.B);
-  CAPTURE(n.T);
-  CAPTURE(n.C);
-  CAPTURE(n.hidden);
-  const std::string name = n.hidden > 0 ? "mlp_branch" : "attention_branch";
-  const OpRow& row = row_named(name);
-  const OpCase c = case_of(n);
-  const std::vector<Tensor> narrow = converted(make_inputs(c, DType::f64), DType::bf16);
-  const auto results = [&](const std::vector<Tensor>& inputs) {
-    std::vector<Tensor> xs, leaves;
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const bool bias = i == 3 || i == 5 || i == 7;
-      xs.push_back(bias && !n.biases ? Tensor() : inputs[i].detach());
-      if (xs.back().defined()) leaves.push_back(xs.back().set_requires_grad());
-    }
-    std::vector<Tensor> all = row.call(xs, c.attributes), used, dys;
-    for (size_t j = 0; j < all.size(); ++j) {
-      if (!upstreams[j]) continue;
-      used.push_back(all[j]);
-      dys.push_back(Tensor::uniform(all[j].shape(), {.low = -1, .seed = j})
-                        .to(DType::bf16)
-                        .to(all[j].dtype())
-                        .to(all[j].device()));
-    }
-    for (const Tensor& dx : grad(used, leaves, dys)) all.push_back(dx);
-    return all;
-  };
-  const std::vector<Tensor> exact = results(converted(narrow, DType::f64));
-  Variants& versions = variants_of(name, "cuda");
-  const auto by = [&](const char* version) {
-    const ChosenVariant chosen(versions, version);
-    return results(on_card(narrow));
-  };
-  const std::vector<Tensor> composed = by("composed"), whole = by("one_kernel");
-  const auto launches = cuda_backend::launches_of(kCuda, [&] { row.call(on_card(narrow), c.attributes); });
-  REQUIRE(launches.size() == 1);
-  CHECK(launches[0].kernel.find(n.hidden > 0 ? "mlp_rows" : "attention_sequence") != std::string::npos);
-  REQUIRE(whole.size() == exact.size());
-  for (size_t i = 0; i < exact.size(); ++i) {
-    CAPTURE(i);
-    REQUIRE(whole[i].defined() == exact[i].defined());
-    if (!exact[i].defined()) continue;
-    CHECK(whole[i].dtype() == DType::bf16);
-    const Distance got = distance(whole[i], exact[i]), allowed = distance(composed[i], exact[i]);
-    const double unit = 0x1p-9 * size_of_values(exact[i]), count = static_cast<double>(exact[i].numel());
-    CHECK(std::sqrt(got.squares / count) <= 1.25 * std::sqrt(allowed.squares / count) + unit);
-    CHECK(got.largest <= 2 * allowed.largest + 4 * unit);
+// In turn: with all; without biases; with a gradient of the sum alone; with one of its norm alone.
+std::vector<KernelCase> each_way(const std::vector<KernelCase>& cases) {
+  std::vector<KernelCase> all = cases;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (i % 4 == 1) all[i].without = {3, 5, 7};
+    if (i % 4 == 2) all[i].used = {true, false};
+    if (i % 4 == 3) all[i].used = {false, true};
   }
+  return all;
+}
+
+KernelCase loss_case(const Shape& x, int64_t classes) {
+  Shape rows = x;
+  rows.erase(rows.rank() - 1);
+  return {.op = "linear_cross_entropy",
+          .kernel = "class_losses",
+          .inputs = {{.shape = x},
+                     {.shape = {classes, x.back()}, .scale = 3 / std::sqrt(static_cast<double>(x.back()))},
+                     {.shape = rows, .dtype = DType::i32, .below = classes}}};
 }
 
 }  // namespace
 
 TEST_CASE("attention's branch as one kernel is as exact as its ops") {
-  check_branch({.B = 2, .T = 64, .C = 128, .hidden = 0});
-  check_branch({.B = 3, .T = 33, .C = 64, .hidden = 0});
-  check_branch({.B = 1, .T = 32, .C = 64, .hidden = 0, .biases = false});
-  check_branch({.B = 2, .T = 17, .C = 64, .hidden = 0}, {true, false});
-  check_branch({.B = 2, .T = 5, .C = 64, .hidden = 0}, {false, true});
-  check_branch({.B = 5, .T = 1, .C = 64, .hidden = 0});
+  for (const KernelCase& c :
+       each_way({branch_case({2, 64, 128}, 0), branch_case({1, 48, 64}, 0), branch_case({2, 49, 64}, 0),
+                 branch_case({2, 63, 64}, 0), branch_case({3, 33, 64}, 0)}))
+    check_kernel(c);
 }
 
-TEST_CASE("the MLP's branch as one kernel is as exact as its ops") {
-  check_branch({.B = 2, .T = 64, .C = 128, .hidden = 512});
-  check_branch({.B = 3, .T = 33, .C = 64, .hidden = 96});
-  check_branch({.B = 1, .T = 65, .C = 64, .hidden = 32, .biases = false});
-  check_branch({.B = 2, .T = 17, .C = 64, .hidden = 64}, {true, false});
-  check_branch({.B = 2, .T = 5, .C = 64, .hidden = 64}, {false, true});
-  check_branch({.B = 1, .T = 1, .C = 128, .hidden = 32});
+TEST_CASE("an MLP's branch as one kernel is as exact as its ops") {
+  for (const KernelCase& c :
+       each_way({branch_case({2, 64, 128}, 512), branch_case({1, 65, 64}, 32), branch_case({2, 17, 64}, 64),
+                 branch_case({2, 5, 64}, 64), branch_case({3, 33, 64}, 96), branch_case({1, 1, 128}, 32)}))
+    check_kernel(c);
+}
+
+TEST_CASE("a head and its loss as one kernel are as exact as their ops") {
+  for (const KernelCase& c : {loss_case({2, 64, 128}, 65), loss_case({3, 33, 64}, 128), loss_case({1, 64}, 1),
+                              loss_case({5, 13, 64}, 16), loss_case({17, 128}, 97)})
+    check_kernel(c);
+}
+
+TEST_CASE("a branch's gradients may come from anywhere in memory") {
+  for (const KernelCase& c : {branch_case({2, 40, 64}, 0), branch_case({3, 5, 64}, 32)}) {
+    const std::vector<Tensor> inputs =
+        on_card(converted(make_inputs({c.op, c.inputs, c.attributes}, DType::f64), DType::bf16));
+    const int64_t n = inputs[0].numel();
+    const auto gradients = [&](int64_t offset) {
+      const Tensor dy = Tensor::uniform({n + 1}, {.low = -1, .seed = 1}).to(DType::bf16).to(kCuda);
+      const Tensor moved = Tensor::zeros({n + 8}, {.dtype = DType::bf16, .device = kCuda});
+      const Tensor part = moved.slice(0, offset, offset + n);
+      part.copy_(dy.slice(0, 0, n));
+      std::vector<Tensor> xs;
+      for (const Tensor& x : inputs) xs.push_back(x.detach().set_requires_grad());
+      const Outputs ys = row_named(c.op).call(xs, c.attributes);
+      const Tensor upstream = part.reshape(inputs[0].shape());
+      std::vector<std::vector<double>> values;
+      for (const Tensor& dx : grad(ys, xs, std::vector{upstream, upstream})) values.push_back(dx.to_vector());
+      return values;
+    };
+    CHECK(gradients(1) == gradients(0));
+  }
+}
+
+TEST_CASE("a head's loss by a kernel refuses a target that is no class") {
+  const Tensor x = Tensor::zeros({2, 64}, {.dtype = DType::bf16, .device = kCuda}).set_requires_grad(),
+               weight = Tensor::zeros({3, 64}, {.dtype = DType::bf16, .device = kCuda}),
+               targets = Tensor::from(std::vector<double>{0, 3}, {2}, {.dtype = DType::i32}).to(kCuda);
+  CHECK_THROWS_WITH_AS(linear_cross_entropy(x, weight, targets, {.ignore_index = CrossEntropyOptions::kNone}),
+                       "linear_cross_entropy: target 3 of row 1 is not a class, V is 3", Error);
 }

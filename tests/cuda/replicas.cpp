@@ -166,6 +166,7 @@ TEST_CASE("replicas whose branches are one kernel each go as each goes alone in 
   TemporaryDirectory directory;
   const auto kind_at = [](int i) {
     TrainingKind kind = kind_of(i, DType::bf16);
+    kind.model.context = 40;
     kind.model.width = 64;
     kind.dropout = 0;
     return kind;

@@ -1,8 +1,10 @@
-// A transformer's branches by the card's kernels (core/branch.h), forward and backward, on random values.
+// A transformer's branches by the card's kernels (core/branch.h), forward and backward, and its head with the loss
+// (core/linear_cross_entropy.h), on random values.
 #pragma once
 
 #include "card.h"
 #include "core/branch.h"
+#include "core/linear_cross_entropy.h"
 
 namespace galvan {
 
@@ -124,5 +126,19 @@ class MlpBranchCase : BranchCase {
  private:
   const int64_t hidden_;
 };
+
+inline void class_losses(Card& card, int64_t rows, int64_t columns, int64_t classes) {
+  std::vector<int32_t> targets;
+  for (int64_t i = 0; i < rows; ++i) targets.push_back(static_cast<int32_t>(i % classes));
+  linear_cross_entropy(card.on(), {.x = card.random<bfloat16>(rows * columns),
+                                   .weight = card.random<bfloat16>(classes * columns),
+                                   .targets = card.array(targets),
+                                   .losses = card.zeros<float>(rows),
+                                   .dlogits = card.zeros<bfloat16>(rows * classes),
+                                   .dx = card.zeros<bfloat16>(rows * columns),
+                                   .rows = rows,
+                                   .columns = columns,
+                                   .classes = classes});
+}
 
 }  // namespace galvan

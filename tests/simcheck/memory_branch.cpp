@@ -5,7 +5,7 @@
 namespace galvan {
 namespace {
 
-constexpr int64_t B = 2, T = 64, N = B * T, C = 128, H = C / 32, F = 256;
+constexpr int64_t B = 2, T = 64, N = B * T, C = 128, H = C / 32, F = 256, V = 65;
 constexpr int64_t kNarrow = 2, kWide = 4;  // bytes
 
 }  // namespace
@@ -43,6 +43,11 @@ std::vector<Statement> branch_statements() {
        {{"128 rows", [](Card& card) { MlpBranchCase(card, N, C, F).backward(); },
          5 * kRows + 3 * kHidden + kMlp + kStatistics + sums(3 * C + F),
          5 * kRows + 3 * kHidden + 2 * kMlp + kStatistics + sums(3 * C + F)}}},
+      {"linear_cross_entropy.cu",
+       "x, W and targets once; loss, dlogits and dx once. Asked for, from L2: W by every kRows rows",
+       {{"128 rows", [](Card& card) { class_losses(card, N, C, V); },
+         2 * kRows + V * C * kNarrow + N * V * kNarrow + 2 * N * kWide,
+         2 * kRows + 2 * V * C * kNarrow + N * V * kNarrow + 2 * N * kWide}}},
       {"branch_sums.cu",
        "partial once, the sums once",
        {{"of 33 blocks",

@@ -148,6 +148,7 @@ const std::vector<Case> kCases = {
     [](Card& card) { MlpBranchCase(card, 33, 64, 96).backward(); },
     [](Card& card) { AttentionBranchCase(card, 1, 33, 64).forward(); },
     [](Card& card) { AttentionBranchCase(card, 1, 49, 64).backward(); },
+    [](Card& card) { class_losses(card, 17, 64, 9); },
     sum_by("interleaved"),
     sum_by("sequential"),
     product_by<float>("shared_tiles"),
