@@ -17,23 +17,26 @@ using namespace tiles;
 inline constexpr int kRows = 64, kChunk = 32;
 inline constexpr int kHeadSize = 32;
 
-// A lane's pair of a parameter [8 kTiles] for the 8 columns from 8 n on; zeros where it is null.
-__device__ inline Pack<float, 2> pair_of(const bfloat16* parameter, int n) {
-  if (!parameter) return {};
-  const auto pair = pack_at<2>(parameter + 8 * n + pair_column());
-  return {float(pair.at[0]), float(pair.at[1])};
-}
-
-// sums (16, 8 kTiles) = bias in every row.
+// A lane's pairs of a bias [8 kTiles], zeros where it is null: on their way from memory while the product is made that they
+// are added to.
 template <int kTiles>
-__device__ inline void begin_with(const bfloat16* bias, float (&sums)[kTiles][4]) {
+struct Bias {
+  Pack<bfloat16, 2> pairs[kTiles];
+  __device__ explicit Bias(const bfloat16* bias) {
 #pragma unroll
-  for (int n = 0; n < kTiles; ++n) {
-    const Pack<float, 2> pair = pair_of(bias, n);
-#pragma unroll
-    for (int e = 0; e < 4; ++e) sums[n][e] = pair.at[e % 2];
+    for (int n = 0; n < kTiles; ++n) {
+      pairs[n] = {};
+      if (bias) pairs[n] = pack_at<2>(bias + 8 * n + pair_column());
+    }
   }
-}
+  __device__ void add_to(float (&sums)[kTiles][4]) const {
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sums[n][e] += float(pairs[n].at[e % 2]);
+    }
+  }
+};
 
 // The calling lane's pair of rows' sums in a tile, from the first of 16 rows and a column on.
 template <int kStride>

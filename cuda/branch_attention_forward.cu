@@ -111,9 +111,10 @@ __device__ void attention_sequence(const AttentionForward& p) {
   bfloat16* const own_rows = shared.rows + own * kWideStride;
   for (int i = 0; i < kChunks; ++i) {
     const bfloat16* const weights = next_weights(i);  // all have x in registers before qkv takes its place
-    float sums[kChunk / 8][4];
-    begin_with(p.qkv_bias ? p.qkv_bias + i * kChunk : nullptr, sums);
+    const Bias<kChunk / 8> bias(p.qkv_bias ? p.qkv_bias + i * kChunk : nullptr);
+    float sums[kChunk / 8][4] = {};
     add_product_transposed<kC>(sums, x, weights);
+    bias.add_to(sums);
     store_sums<kWideStride>(sums, own_rows + i * kChunk);
   }
   __syncthreads();  // all keys and values are there before they are read
@@ -124,8 +125,8 @@ __device__ void attention_sequence(const AttentionForward& p) {
   __syncwarp();  // the rows of y are whole before they are read
   copy_rows<16, kC, kWideStride>(own_rows, p.y + first * kC, kC, rows);
 
-  float sums[kC / 8][4];
-  begin_with(p.end.bias, sums);
+  float sums[kC / 8][4] = {};
+  Bias<kC / 8>(p.end.bias).add_to(sums);
   for (int i = 0; i < kC / kChunk; ++i) {
     const bfloat16* const weights = next_weights(kChunks + i);
     if (i == 0) {  // all have done with the keys

@@ -57,8 +57,8 @@ __device__ void mlp_rows(const MlpForward& p) {
   fetch_rows(p.end.residual);
 
   bfloat16* const z_rows = shared.z + own * kChunkStride;
-  float sums[kC / 8][4];
-  begin_with(p.end.bias, sums);
+  float sums[kC / 8][4] = {};
+  Bias<kC / 8>(p.end.bias).add_to(sums);
   for (int f = 0; f < F; f += kChunk) {
     if (f > 0) {
       cp_async_wait<0>();
@@ -67,9 +67,10 @@ __device__ void mlp_rows(const MlpForward& p) {
     if (f + kChunk < F) fetch_weights(f + kChunk);
     cp_async_commit();
     const auto& weights = shared.weights[f / kChunk % 2];
-    float z[kChunk / 8][4];
-    begin_with(p.up_bias ? p.up_bias + f : nullptr, z);
+    const Bias<kChunk / 8> bias(p.up_bias ? p.up_bias + f : nullptr);
+    float z[kChunk / 8][4] = {};
     add_product_transposed<kC>(z, x, weights.up);
+    bias.add_to(z);
     if (p.z) {
       store_sums<kChunkStride>(z, z_rows);
       __syncwarp();  // the warp's rows of z are whole before they are stored
