@@ -88,7 +88,7 @@ std::vector<OpRow> branch_rows() {
        .call = attention_call,
        .length =
            [](Inputs in, const Attributes&) {
-             return 16 * in[0].size(1) * in[2].size(0) + in[0].numel() / in[0].size(-1);
+             return 4 * (in[0].size(1) + in[2].size(0) + in[2].size(1)) + in[0].numel() / in[0].size(-1);
            },
        .twin = attention_twin,
        .cases = {attention_case("2x3x6", {2, 3, 6}, 2), attention_case("1x1x4", {1, 1, 4}, 1)},
