@@ -22,6 +22,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/replay.h"
+#include "core/variants.h"
 #include "models/replicas.h"
 #include "models/transformer.h"
 #include "optim/adam.h"
@@ -32,7 +33,7 @@ using namespace galvan;
 namespace {
 
 struct Arguments {
-  std::string preset = "tiny", optimizer = "adamw", device = "cpu", dtype;
+  std::string preset = "tiny", optimizer = "adamw", device = "cpu", dtype, kernels;
   std::vector<int64_t> replicas = {2, 4, 8};
   int64_t batch_size = 12;
   int threads = 0, steps = 4, pairs = 20;
@@ -47,6 +48,7 @@ Arguments parse(int argc, char** argv) {
   app.add_option("--device", a.device)->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   app.add_option("--dtype", a.dtype, "of weights and activations; f32, on a card bf16")
       ->check(CLI::IsMember({"f32", "bf16"}));
+  add_kernel_option(app, a.kernels);
   app.add_option("--replicas", a.replicas, "how many models")->check(CLI::Range(1, 1024));
   app.add_option("--batch-size", a.batch_size, "sequences of a step")->check(CLI::Range(1, 65536));
   app.add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
@@ -83,7 +85,7 @@ class Replica {
         [&] {
           const TrustedIndices trusted;
           const RandomPass random(seed_, 0, optimizer_->step_address());
-          const Tensor loss = cross_entropy(model_(x_), y_, {.ignore_index = CrossEntropyOptions::kNone});
+          const Tensor loss = model_.loss(x_, y_, {.ignore_index = CrossEntropyOptions::kNone});
           loss.backward();
           optimizer_->enqueue_step({.clip_norm = 1.0});
           optimizer_->zero_grad();
@@ -212,6 +214,7 @@ int main(int argc, char** argv) {
     ModelConfig config = preset(a.preset);
     config.vocab = 65;
     const Device device = choose_device(a.device);
+    choose_variants(a.kernels, device.is_cpu() ? "cpu" : "cuda");
     const TensorOptions where{.dtype = a.dtype.empty() ? default_dtype(device) : parse_dtype(a.dtype),
                               .device = device};
     std::printf("%s, batch %ld, %s, %s, %s; %d pairs of blocks of %d steps\n", a.preset.c_str(),

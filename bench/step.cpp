@@ -17,6 +17,7 @@
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/replay.h"
+#include "core/variants.h"
 #include "models/transformer.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
@@ -26,7 +27,7 @@ using namespace galvan;
 namespace {
 
 struct Arguments {
-  std::string preset = "tiny", style = "gpt2", optimizer = "adamw", device = "cpu", dtype;
+  std::string preset = "tiny", style = "gpt2", optimizer = "adamw", device = "cpu", dtype, kernels;
   int64_t batch_size = 0;  // 0: 12 for tiny, 8 for shakespeare-char, 1 for gpt2
   int threads = 0;
   int steps = 30;
@@ -43,6 +44,7 @@ Arguments parse(int argc, char** argv) {
   app.add_option("--device", a.device)->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   app.add_option("--dtype", a.dtype, "of weights and activations; f32, on a card bf16")
       ->check(CLI::IsMember({"f32", "bf16"}));
+  add_kernel_option(app, a.kernels);
   app.add_flag("--graph,!--no-graph", a.graph, "on a card, replay the step as one graph");
   app.add_option("--batch-size", a.batch_size,
                  "sequences of a step; 0: 12 for tiny, 8 for shakespeare-char, 1 for gpt2")
@@ -78,6 +80,7 @@ void run(const Arguments& a) {
   if (a.style == "llama") config = llama_style(config);
   config.vocab = a.preset == "gpt2" ? 50304 : 65;  // GPT-2's 50,257, made a multiple of 64 as in nanoGPT
   const Device device = choose_device(a.device);
+  choose_variants(a.kernels, device.is_cpu() ? "cpu" : "cuda");
   const DType dtype = a.dtype.empty() ? default_dtype(device) : parse_dtype(a.dtype);
   const Transformer model(config, {.seed = 1, .tensor = {.dtype = dtype, .device = device}});
   const auto optimizer = make_optimizer(a, model);

@@ -16,8 +16,8 @@ namespace {
 bool fit_kernel(const Tensor& x, const Tensor& weight, const Tensor& targets,
                 const CrossEntropyOptions& options) {
   if (!is_packed_on_card<bfloat16>(x) || !is_packed_on_card<bfloat16>(weight) ||
-      !is_packed_on_card<int32_t>(targets) || x.rank() == 0 || x.numel() == 0 || weight.rank() != 2 ||
-      weight.size(1) != x.size(-1))
+      targets.device() != x.device() || targets.dtype() != DType::i32 || !targets.is_contiguous() ||
+      x.rank() == 0 || x.numel() == 0 || weight.rank() != 2 || weight.size(1) != x.size(-1))
     return false;
   Shape rows = x.shape();
   rows.erase(rows.rank() - 1);
