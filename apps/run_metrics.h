@@ -20,7 +20,7 @@ struct RunMetrics {
   std::vector<size_t> damaged;
 };
 
-// A last line without an end, such as one that is being written, is left out, and is not damaged.
+// A last line without an end that is no record yet is being written, and is left out without being damaged.
 RunMetrics read_metrics(const std::filesystem::path& run);
 
 }  // namespace galvan

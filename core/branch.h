@@ -6,7 +6,7 @@
 //   MLP        z = x Wup^T + bup,      h = gelu(z),         b = h Wdown^T + bdown
 //   both       s = b + residual,       normed = layer_norm(s)
 //
-// s is rounded to bfloat16, z, qkv and y are where they are stored; b is not, nor is h before its product.
+// Rounded to bfloat16 are qkv, y, h and s, and z where it is stored; b is not, nor is z on its way to h.
 //
 // Letters: N = B T rows, one a token; C channels; F hidden channels; H heads of D = C / H.
 #pragma once

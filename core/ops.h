@@ -156,8 +156,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOp
 // when nobody else holds them.
 Tensor cross_entropy(Tensor&& logits, const Tensor& targets, CrossEntropyOptions options = {});
 
-// cross_entropy(linear(x, weight), targets, options): x [.., C], weight [V, C], targets [..]. On a card logits of few
-// classes are never stored (core/linear_cross_entropy.h).
+// cross_entropy(linear(x, weight), targets, options): x [.., C], weight [V, C], targets [..]. On a card, in bf16, of narrow
+// rows and few classes, logits are never stored, unless the loss is smoothed or of each row (core/linear_cross_entropy.h).
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& targets,
                             CrossEntropyOptions options = {});
 

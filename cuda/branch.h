@@ -16,6 +16,7 @@ using namespace tiles;
 
 inline constexpr int kRows = 64, kChunk = 32;
 inline constexpr int kHeadSize = 32;
+inline constexpr float kScale = 0.17677669529663687f;  // of scores: 1 / sqrt(kHeadSize)
 
 // A lane's pairs of a bias [8 kTiles], zeros where it is null: on their way from memory while the product is made that they
 // are added to.

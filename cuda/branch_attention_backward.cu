@@ -16,8 +16,7 @@ namespace galvan::branch {
 namespace {
 
 constexpr int kWarps = 8, kThreads = kWarps * 32, kGroups = 2;
-constexpr int kD = kHeadSize, kQueries = 32;    // so many queries at a time
-constexpr float kScale = 0.17677669529663687f;  // 1 / sqrt(kD)
+constexpr int kD = kHeadSize, kQueries = 32;  // so many queries at a time
 
 template <int kC>
 struct Shared {

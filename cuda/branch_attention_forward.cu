@@ -24,7 +24,6 @@ Variants variants("attention_branch", "cuda",
 
 constexpr int kWarps = 4, kThreads = kWarps * 32;
 constexpr int kD = kHeadSize;
-constexpr float kScoreScale = kLog2E * 0.17677669529663687f;  // 1 / sqrt(kD)
 
 template <int kC>
 struct Shared {
@@ -52,7 +51,7 @@ __device__ inline void attend(bfloat16* head, int first, int length, float* lse)
       if (!seen(n / 2)) continue;
 #pragma unroll
       for (int e = 2 * half; e < 2 * half + 2; ++e) {
-        s[n][e] = 8 * n + pair_column() + e % 2 <= query ? s[n][e] * kScoreScale : -INFINITY;
+        s[n][e] = 8 * n + pair_column() + e % 2 <= query ? s[n][e] * (kScale * kLog2E) : -INFINITY;
         largest = fmaxf(largest, s[n][e]);
       }
     }

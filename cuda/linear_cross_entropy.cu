@@ -1,6 +1,6 @@
 // Cross-entropy of rows' products with a table of classes, and its gradients (core/linear_cross_entropy.h):
-//   logits = x W^T        loss[n] = ln sum_v e^logits[n, v] - logits[n, target]        dlogits = (softmax(logits) - 1[target]) / N
-//   dx = dlogits W
+//   logits = x W^T        loss[n] = ln sum_v e^logits[n, v] - logits[n, target]        dx = dlogits W
+//   dlogits = (softmax(logits) - 1[target]) upstream        loss and dlogits are 0 where the target is to be ignored
 // Products are of bfloat16 with sums in f32; logits never leave the registers, dlogits are rounded before they meet W.
 // Exponentials are to base 2, of logits times log2 e.
 // Shapes   x, dx [N, C]; W [V, C]; targets, loss [N]; dlogits [N, V]; V at most kMostClasses
@@ -39,9 +39,9 @@ template <int kC>
 __device__ void class_losses(const LinearCrossEntropy& p) {
   constexpr int kStride = Shared<kC>::kStride, kTiles = kMostClasses / 8;
   Shared<kC>& shared = *dynamic_shared<Shared<kC>>();
-  const int V = static_cast<int>(p.classes), own = warp_id() * 16;
+  const int V = static_cast<int>(p.rows.classes), own = warp_id() * 16;
   const int64_t block_first = int64_t{blockIdx.x} * kRows, first = block_first + own;
-  const int block_rows = static_cast<int>(p.rows - block_first), rows = block_rows - own;
+  const int block_rows = static_cast<int>(p.rows.rows - block_first), rows = block_rows - own;
   fetch_tile<kRows, kC, kStride, kThreads>(p.x + block_first * kC, kC, block_rows, kC, shared.rows);
   fetch_tile<kMostClasses, kC, kStride, kThreads>(p.weight, kC, V, kC, shared.weight);
   cp_async_commit();
@@ -56,7 +56,8 @@ __device__ void class_losses(const LinearCrossEntropy& p) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = pair_row() + 8 * half;
-    const int target = row < rows ? p.targets[first + row] : 0;
+    const int target = row < rows ? p.rows.targets[first + row] : 0;
+    const bool counts = row < rows && target != p.rows.ignore_index;
     float largest = -INFINITY, sum = 0, at_target = 0;
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
@@ -80,8 +81,10 @@ __device__ void class_losses(const LinearCrossEntropy& p) {
     sum = row_sum(sum);
     at_target = row_sum(at_target);
     if (pair_column() == 0 && row < rows)
-      p.losses[first + row] = std::log(sum) + (largest - at_target) * kLn2;
-    const float upstream = row < rows ? 1.0f / static_cast<float>(p.rows) : 0, share = upstream / sum;
+      p.losses[first + row] = counts ? std::log(sum) + (largest - at_target) * kLn2 : 0;
+    if (!p.dx) continue;
+    const float upstream = p.upstream ? *p.upstream : 1.0f / static_cast<float>(p.rows.rows);
+    const float share = upstream / sum;
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
       if (!wanted(n / 2)) continue;
@@ -89,11 +92,12 @@ __device__ void class_losses(const LinearCrossEntropy& p) {
       for (int e = 0; e < 2; ++e) {
         float& x = d[n][2 * half + e];
         const int v = 8 * n + pair_column() + e;
-        x = x * share - (v == target ? upstream : 0);
+        x = counts ? x * share - (v == target ? upstream : 0) : 0;
         if (v < V) dlogits[row * V + v] = bfloat16(x);
       }
     }
   }
+  if (!p.dx) return;
   float dx[kC / 8][4] = {};
   add_product<kMostClasses, kStride>(dx, LeftSums(d), shared.weight, wanted);
   __syncwarp();  // all lanes have read x before dx takes its place
@@ -113,8 +117,8 @@ __device__ void class_losses(const LinearCrossEntropy& p) {
 
 template <int kC>
 void launch_rows(Cuda on, const LinearCrossEntropy& p) {
-  launch_body<class_losses<kC>, Body{.threads = kThreads, .blocks = 3}>(blocks_for(p.rows, kRows), kThreads,
-                                                                        sizeof(Shared<kC>), on.stream, p);
+  launch_body<class_losses<kC>, Body{.threads = kThreads, .blocks = 3}>(
+      blocks_for(p.rows.rows, kRows), kThreads, sizeof(Shared<kC>), on.stream, p);
 }
 
 }  // namespace
@@ -125,7 +129,7 @@ bool takes_linear_cross_entropy(int64_t columns, int64_t classes) {
 }
 
 void linear_cross_entropy(Cuda on, const LinearCrossEntropy& p) {
-  if (p.rows == 0) return;
+  if (p.rows.rows == 0) return;
   p.columns == 64 ? launch_rows<64>(on, p) : launch_rows<128>(on, p);
 }
 

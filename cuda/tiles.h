@@ -43,7 +43,7 @@ inline constexpr int kStrideOf = kColumns + 8;
 __device__ inline int pair_row() { return lane_id() / 4; }
 __device__ inline int pair_column() { return lane_id() % 4 * 2; }
 
-// The sum and the maximum over the 4 lanes that share rows; NaN is smaller than everything.
+// The sum and the maximum over the 4 lanes that share rows. The maximum is of numbers: fmaxf has left out NaN before.
 __device__ inline float row_sum(float value) {
   for (int flip = 2; flip > 0; flip /= 2) value += __shfl_xor_sync(kAllLanes, value, flip);
   return value;

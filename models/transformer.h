@@ -4,7 +4,7 @@
 //
 //   Transformer model(config, {.seed = 1});
 //   Tensor logits = model(tokens);                        // [B, T] i32 -> [B, T, V]
-//   Tensor loss = model.loss(tokens, targets);            // of cross_entropy(logits, targets)
+//   Tensor loss = model.loss(tokens, targets);            // what cross_entropy(logits, targets) is
 //
 // Sources: Vaswani et al., arXiv:1706.03762; Radford et al., "Language Models are Unsupervised Multitask
 // Learners", 2019; Touvron et al., arXiv:2302.13971.
@@ -75,7 +75,7 @@ class Transformer {
   // RandomContext.
   Tensor operator()(const Tensor& tokens, bool training = true) const;
 
-  // The mean cross-entropy of the logits with targets [B, T] i32, which the logits themselves need not be made for.
+  // cross_entropy((*this)(tokens, training), targets, options), by linear_cross_entropy: targets [B, T] i32.
   Tensor loss(const Tensor& tokens, const Tensor& targets, CrossEntropyOptions options = {},
               bool training = true) const;
 

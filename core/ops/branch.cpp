@@ -137,14 +137,6 @@ struct EndGradients {
   }
 };
 
-// dispatch<>, to the kernels of core/branch.h: what fits them is on a card, and of bfloat16.
-template <OpName kOp, class F>
-void dispatch_branch(const Tensor& x, const F& kernel) {
-  dispatch<kOp>(x, [&]<class T>(auto on) {
-    if constexpr (std::is_same_v<T, bfloat16> && std::is_same_v<decltype(on), Cuda>) kernel(on);
-  });
-}
-
 void products_of_rows(double rows, double in, double out) { profile::computes(2.0 * rows * in * out); }
 
 AddNorm attention_kernel(const Inputs& in, int64_t heads, double eps) {
@@ -157,7 +149,7 @@ AddNorm attention_kernel(const Inputs& in, int64_t heads, double eps) {
     products_of_rows(double(B * T), double(C), 4.0 * double(C));
     profile::computes(double(products_of_scores) * double(B * C) * double(T) * double(T + 1));
   };
-  dispatch_branch<"attention_branch">(x, [&](Cuda on) {
+  dispatch_on_card<"attention_branch">(x, [&](Cuda on) {
     flops(2);
     branch::attention_forward(on, {.x = x.data<bfloat16>(),
                                    .qkv_weight = in.of[kFirstWeight].data<bfloat16>(),
@@ -178,7 +170,7 @@ AddNorm attention_kernel(const Inputs& in, int64_t heads, double eps) {
     EndGradients::Result result = of_end.begin(dys, needs, branch::attention_blocks(B), 3 * C);
     Grads& grads = result.grads;
     const Tensor dqkv = Tensor::empty_like(qkv);
-    dispatch_branch<"attention_branch">(y, [&](Cuda on) {
+    dispatch_on_card<"attention_branch">(y, [&](Cuda on) {
       flops(5);
       branch::attention_backward(on, {.end = of_end.backward(result),
                                       .qkv = qkv.data<bfloat16>(),
@@ -210,7 +202,7 @@ AddNorm mlp_kernel(const Inputs& in, double eps) {
   const Tensor z = keeps ? Tensor::empty({N, F}, {.dtype = x.dtype(), .device = x.device()}) : Tensor();
   const End end(x);
   const auto flops = [N, C, F] { products_of_rows(double(N), double(C), 2.0 * double(F)); };
-  dispatch_branch<"mlp_branch">(x, [&](Cuda on) {
+  dispatch_on_card<"mlp_branch">(x, [&](Cuda on) {
     flops();
     branch::mlp_forward(on, {.x = x.data<bfloat16>(),
                              .up_weight = in.of[kFirstWeight].data<bfloat16>(),
@@ -228,7 +220,7 @@ AddNorm mlp_kernel(const Inputs& in, double eps) {
     EndGradients::Result result = of_end.begin(dys, needs, branch::mlp_blocks(N), F);
     Grads& grads = result.grads;
     const Tensor h = Tensor::empty_like(z), dz = Tensor::empty_like(z);
-    dispatch_branch<"mlp_branch">(z, [&](Cuda on) {
+    dispatch_on_card<"mlp_branch">(z, [&](Cuda on) {
       flops();
       branch::mlp_backward(on, {.end = of_end.backward(result),
                                 .z = z.data<bfloat16>(),

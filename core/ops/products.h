@@ -1,4 +1,4 @@
-// Matrix products of ops whose activations are rows [N, C].
+// What ops share whose activations are rows [N, C]: matrix products, and the way to kernels for cards alone.
 #pragma once
 
 #include "core/kernels.h"
@@ -35,6 +35,18 @@ template <class T>
 bool is_packed_on_card(const Tensor& x) {
   return x.defined() && !x.device().is_cpu() && x.dtype() == dtype_of<T> && x.is_contiguous() &&
          reinterpret_cast<uintptr_t>(x.data<T>()) % 16 == 0;
+}
+
+// dispatch<>, where x is packed on a card and of bfloat16.
+template <OpName kOp, class F>
+void dispatch_on_card(const Tensor& x, const F& kernel, const char* file = __builtin_FILE(),
+                      int line = __builtin_LINE()) {
+  dispatch<kOp>(
+      x,
+      [&]<class T>(auto on) {
+        if constexpr (std::is_same_v<T, bfloat16> && std::is_same_v<decltype(on), Cuda>) kernel(on);
+      },
+      file, line);
 }
 
 // dweight = dy^T x

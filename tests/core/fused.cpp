@@ -139,6 +139,19 @@ TEST_CASE("a transformer's branches say what is wrong with their input") {
                        "mlp_branch: got an undefined tensor", Error);
 }
 
+TEST_CASE("linear_cross_entropy says what is wrong with its input") {
+  const Tensor x = Tensor::ones({2, 3}), weight = Tensor::ones({5, 3}), targets = Tensor::arange(2);
+  CHECK_NOTHROW(linear_cross_entropy(x, weight, targets));
+  CHECK_THROWS_WITH_AS(linear_cross_entropy(x, Tensor::ones({5, 4}), targets),
+                       "linear: inner dimensions differ, [2, 3] @ weight [5, 4] transposed", Error);
+  CHECK_THROWS_WITH_AS(linear_cross_entropy(x, weight, Tensor::arange(3)),
+                       "cross_entropy: targets [3] do not fit logits [2, 5]", Error);
+  CHECK_THROWS_WITH_AS(linear_cross_entropy(x, weight, {}), "linear_cross_entropy: got an undefined tensor",
+                       Error);
+  CHECK_THROWS_WITH_AS(linear_cross_entropy(x, weight.to(DType::f64), targets),
+                       "linear_cross_entropy: dtypes differ, f32 and f64", Error);
+}
+
 TEST_CASE("fused ops say what is wrong with their input") {
   const Tensor x = Tensor::ones({2, 3});
   CHECK_THROWS_WITH_AS(bias_gelu(x, Tensor::ones({2})),

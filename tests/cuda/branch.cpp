@@ -175,6 +175,56 @@ TEST_CASE("a branch's gradients may come from anywhere in memory") {
   }
 }
 
+// The loss in f32, as it comes, and the gradients of loss.backward(), by the kernel and in f64; logits are up to about 60.
+TEST_CASE("a head and its loss as one kernel train as their ops do, whatever the options") {
+  const Tensor x = Tensor::uniform({3, 11, 64}, {.low = -4, .high = 4, .seed = 1}).to(DType::bf16),
+               weight = Tensor::uniform({37, 64}, {.low = -4, .high = 4, .seed = 2}).to(DType::bf16),
+               targets = Tensor::uniform({3, 11}, {.high = 37, .seed = 3}).to(DType::i32);
+  const auto pass = [&](DType dtype, Device device, const CrossEntropyOptions& options) {
+    const Tensor a = x.to(dtype).to(device).detach().set_requires_grad(),
+                 w = weight.to(dtype).to(device).detach().set_requires_grad();
+    const Tensor loss = linear_cross_entropy(a, w, targets.to(device), options);
+    CHECK(loss.dtype() == acc_dtype(dtype));
+    loss.backward();
+    return std::vector{loss, a.grad(), w.grad()};
+  };
+  for (const CrossEntropyOptions& options :
+       {CrossEntropyOptions{.ignore_index = CrossEntropyOptions::kNone}, CrossEntropyOptions{},
+        CrossEntropyOptions{.ignore_index = static_cast<int64_t>(targets.to_vector()[5])},
+        CrossEntropyOptions{.reduction = Reduction::sum}}) {
+    CAPTURE(options.ignore_index);
+    const std::vector<Tensor> got = pass(DType::bf16, kCuda, options),
+                              exact = pass(DType::f64, kCpu, options);
+    CHECK(std::fabs(got[0].item() - exact[0].item()) <= 1e-5 * std::fabs(exact[0].item()));
+    for (const size_t i : {1, 2}) {
+      const Distance d = distance(got[i], exact[i]);
+      CHECK(d.root_mean_square <= 0x1p-8 * size_of_values(exact[i]));
+      CHECK(d.largest <= 0x1p-5 * size_of_values(exact[i]));
+    }
+    const NoGrad guard;
+    const Tensor alone = linear_cross_entropy(x.to(kCuda), weight.to(kCuda), targets.to(kCuda), options);
+    CHECK(alone.item() == got[0].item());
+  }
+  const auto kernels_of = [&](const CrossEntropyOptions& options) {
+    std::string all;
+    for (const auto& launch : cuda_backend::launches_of(kCuda, [&] { pass(DType::bf16, kCuda, options); }))
+      all += launch.kernel + ' ';
+    return all;
+  };
+  CHECK(kernels_of({}).find("class_losses") != std::string::npos);
+  CHECK(kernels_of({.label_smoothing = 0.1}).find("class_losses") == std::string::npos);
+}
+
+TEST_CASE("a head's loss by a kernel is NaN where a logit is") {
+  const Tensor x = Tensor::uniform({5, 64}, {.seed = 1}), weight = Tensor::uniform({9, 64}, {.seed = 2});
+  x.data<float>()[2 * 64 + 3] = std::nanf("");
+  const auto on_card = [](const Tensor& t) {
+    return t.to(DType::bf16).to(kCuda).detach().set_requires_grad();
+  };
+  const Tensor targets = Tensor::zeros({5}, {.dtype = DType::i32, .device = kCuda});
+  CHECK(std::isnan(linear_cross_entropy(on_card(x), on_card(weight), targets).item()));
+}
+
 TEST_CASE("a head's loss by a kernel refuses a target that is no class") {
   const Tensor x = Tensor::zeros({2, 64}, {.dtype = DType::bf16, .device = kCuda}).set_requires_grad(),
                weight = Tensor::zeros({3, 64}, {.dtype = DType::bf16, .device = kCuda}),

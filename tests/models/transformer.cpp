@@ -36,6 +36,19 @@ Pass loss_and_gradients(const Transformer& model, const Tensor& ids, uint32_t st
 
 }  // namespace
 
+TEST_CASE("a model's loss is its logits' cross-entropy") {
+  for (const ModelConfig& config : kStyles) {
+    const Transformer model(config);
+    const Tensor ids = some_tokens(3, 8, config.vocab), x = ids.slice(1, 0, 7), y = ids.slice(1, 1, 8);
+    for (const CrossEntropyOptions& options :
+         {CrossEntropyOptions{}, CrossEntropyOptions{.ignore_index = 1, .label_smoothing = 0.1},
+          CrossEntropyOptions{.reduction = Reduction::sum},
+          CrossEntropyOptions{.reduction = Reduction::none}})
+      CHECK(model.loss(x, y, options, false).to_vector() ==
+            cross_entropy(model(x, false), y, options).to_vector());
+  }
+}
+
 TEST_CASE("the three floating-point types agree") {
   for (const ModelConfig& config : kStyles) {
     const Tensor ids = some_tokens(3, 8, config.vocab);

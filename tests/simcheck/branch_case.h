@@ -130,15 +130,18 @@ class MlpBranchCase : BranchCase {
 inline void class_losses(Card& card, int64_t rows, int64_t columns, int64_t classes) {
   std::vector<int32_t> targets;
   for (int64_t i = 0; i < rows; ++i) targets.push_back(static_cast<int32_t>(i % classes));
-  linear_cross_entropy(card.on(), {.x = card.random<bfloat16>(rows * columns),
+  linear_cross_entropy(card.on(), {.rows = {.targets = card.array(targets),
+                                            .rows = rows,
+                                            .classes = classes,
+                                            .ignore_index = -100,
+                                            .label_smoothing = 0},
+                                   .x = card.random<bfloat16>(rows * columns),
                                    .weight = card.random<bfloat16>(classes * columns),
-                                   .targets = card.array(targets),
+                                   .upstream = nullptr,
                                    .losses = card.zeros<float>(rows),
                                    .dlogits = card.zeros<bfloat16>(rows * classes),
                                    .dx = card.zeros<bfloat16>(rows * columns),
-                                   .rows = rows,
-                                   .columns = columns,
-                                   .classes = classes});
+                                   .columns = columns});
 }
 
 }  // namespace galvan
