@@ -93,7 +93,7 @@ __device__ inline void end_branch(const EndForward& p, const float (&sums)[kC / 
   const int column = lane_id() % kLanes * 8;
   const Wide<bfloat16> weight = parameter_pack(p.norm_weight, column, kC),
                        bias = parameter_pack(p.norm_bias, column, kC);
-#pragma unroll 2
+#pragma unroll 4  // so many rows' sums are under way at once
   for (int i = 0; i < 16; i += kGroups) {
     const int row = i + lane_id() / kLanes;
     const Raw<bfloat16> s = load_raw<true>(tile + row * kStride, column, kC);
