@@ -18,6 +18,20 @@ inline constexpr int kRows = 64, kChunk = 32;
 inline constexpr int kHeadSize = 32;
 inline constexpr float kScale = 0.17677669529663687f;  // of scores: 1 / sqrt(kHeadSize)
 
+// Where a warp is that has 16 of a block's kRows rows, of `all` there are.
+struct WarpRows {
+  int64_t block_first, first;  // the block's first row, and the warp's
+  int own;                     // the warp's first in the block
+  int block_rows, rows;        // how many there are from either on, which may be more than its own, or none
+
+  __device__ explicit WarpRows(int64_t all)
+      : block_first(int64_t{blockIdx.x} * kRows),
+        first(block_first + warp_id() * 16),
+        own(warp_id() * 16),
+        block_rows(static_cast<int>(all - block_first)),
+        rows(block_rows - own) {}
+};
+
 // A lane's pairs of a bias [8 kTiles], zeros where it is null: on their way from memory while the product is made that they
 // are added to.
 template <int kTiles>

@@ -32,14 +32,14 @@ __device__ void mlp_row_gradients(const MlpBackward& p) {
   using Tiles = Shared<kC>;
   constexpr int kStride = Tiles::kStride, kChunkStride = Tiles::kChunkStride;
   Tiles& shared = *dynamic_shared<Tiles>();
-  const int F = static_cast<int>(p.hidden), own = warp_id() * 16;
-  const int64_t block_first = int64_t{blockIdx.x} * kRows, first = block_first + own;
-  const int block_rows = static_cast<int>(p.rows - block_first), rows = block_rows - own;
+  const int F = static_cast<int>(p.hidden);
+  const WarpRows at(p.rows);
   float* const partial = p.sums.partial + blockIdx.x * (3 * kC + p.hidden);
   const auto fetch = [&](int f) {
     auto& to = shared.chunks[f / kChunk % 2];
     fetch_tile<kC, kChunk, kChunkStride, kThreads>(p.down_weight + f, F, kC, kChunk, to.down);
-    fetch_tile<kRows, kChunk, kChunkStride, kThreads>(p.z + block_first * F + f, F, block_rows, kChunk, to.z);
+    fetch_tile<kRows, kChunk, kChunkStride, kThreads>(p.z + at.block_first * F + f, F, at.block_rows, kChunk,
+                                                      to.z);
     fetch_tile<kChunk, kC, kStride, kThreads>(p.up_weight + f * kC, kC, kChunk, kC, to.up);
     cp_async_commit();
   };
@@ -50,9 +50,9 @@ __device__ void mlp_row_gradients(const MlpBackward& p) {
   };
 
   fetch(0);
-  begin_backward<kC, kStride, kWarps>(p.end, block_first, block_rows, shared.rows, shared.of_warps);
+  begin_backward<kC, kStride, kWarps>(p.end, at.block_first, at.block_rows, shared.rows, shared.of_warps);
   __syncwarp();  // the warp's rows of ds are whole before they are read
-  bfloat16* const own_rows = shared.rows + own * kStride;
+  bfloat16* const own_rows = shared.rows + at.own * kStride;
   const KeptLeft<kC> ds(LeftRows<kStride>{own_rows});
   float dx[kC / 8][4] = {};
   for (int f = 0; f < F; f += kChunk) {
@@ -61,7 +61,7 @@ __device__ void mlp_row_gradients(const MlpBackward& p) {
     if (f + kChunk < F) fetch(f + kChunk);
     f == 0 ? store_sums_of_warps<kC, kWarps>(shared.of_warps, partial) : store_dz_sums(f - kChunk);
     auto& chunk = shared.chunks[f / kChunk % 2];
-    bfloat16* const z_rows = chunk.z + own * kChunkStride;
+    bfloat16* const z_rows = chunk.z + at.own * kChunkStride;
 
     float dz[kChunk / 8][4] = {};
     add_product<kC, kChunkStride>(dz, ds, chunk.down);
@@ -81,8 +81,8 @@ __device__ void mlp_row_gradients(const MlpBackward& p) {
     }
     store_sums<kChunkStride>(dz, z_rows);
     __syncwarp();  // the warp's rows of h and dz are whole before they are read
-    copy_rows<16, kChunk, kStride>(own_rows, p.h + first * F + f, F, rows);
-    copy_rows<16, kChunk, kChunkStride>(z_rows, p.dz + first * F + f, F, rows);
+    copy_rows<16, kChunk, kStride>(own_rows, p.h + at.first * F + f, F, at.rows);
+    copy_rows<16, kChunk, kChunkStride>(z_rows, p.dz + at.first * F + f, F, at.rows);
 #pragma unroll
     for (int c = 0; c < kChunk; c += 16)
       sum_columns<16, kChunkStride>(z_rows + c, shared.dz_sums[f / kChunk % 2][warp_id()] + c);
@@ -92,7 +92,7 @@ __device__ void mlp_row_gradients(const MlpBackward& p) {
   store_dz_sums(F - kChunk);
   store_sums<kStride>(dx, own_rows);
   __syncwarp();  // the warp's rows of dx are whole before they are stored
-  copy_rows<16, kC, kStride>(own_rows, p.dx + first * kC, kC, rows);
+  copy_rows<16, kC, kStride>(own_rows, p.dx + at.first * kC, kC, at.rows);
 }
 
 template <int kC>

@@ -34,16 +34,15 @@ __device__ void mlp_rows(const MlpForward& p) {
   using Tiles = Shared<kC>;
   constexpr int kStride = Tiles::kStride, kChunkStride = Tiles::kChunkStride;
   Tiles& shared = *dynamic_shared<Tiles>();
-  const int F = static_cast<int>(p.hidden), own = warp_id() * 16;
-  const int64_t block_first = int64_t{blockIdx.x} * kRows, first = block_first + own;
-  const int block_rows = static_cast<int>(p.rows - block_first), rows = block_rows - own;
+  const int F = static_cast<int>(p.hidden);
+  const WarpRows at(p.rows);
   const auto fetch_weights = [&](int f) {
     auto& to = shared.weights[f / kChunk % 2];
     fetch_tile<kChunk, kC, kStride, kThreads>(p.up_weight + f * kC, kC, kChunk, kC, to.up);
     fetch_tile<kC, kChunk, kChunkStride, kThreads>(p.down_weight + f, F, kC, kChunk, to.down);
   };
   const auto fetch_rows = [&](const bfloat16* x) {
-    fetch_tile<kRows, kC, kStride, kThreads>(x + block_first * kC, kC, block_rows, kC, shared.rows);
+    fetch_tile<kRows, kC, kStride, kThreads>(x + at.block_first * kC, kC, at.block_rows, kC, shared.rows);
   };
 
   fetch_rows(p.x);
@@ -51,12 +50,12 @@ __device__ void mlp_rows(const MlpForward& p) {
   cp_async_commit();
   cp_async_wait<0>();
   __syncthreads();  // x and the first weights are there for all
-  bfloat16* const own_rows = shared.rows + own * kStride;
+  bfloat16* const own_rows = shared.rows + at.own * kStride;
   const KeptLeft<kC> x(LeftRows<kStride>{own_rows});
   __syncthreads();  // all have x in registers before the residual takes its place
   fetch_rows(p.end.residual);
 
-  bfloat16* const z_rows = shared.z + own * kChunkStride;
+  bfloat16* const z_rows = shared.z + at.own * kChunkStride;
   float sums[kC / 8][4] = {};
   Bias<kC / 8>(p.end.bias).add_to(sums);
   for (int f = 0; f < F; f += kChunk) {
@@ -74,7 +73,7 @@ __device__ void mlp_rows(const MlpForward& p) {
     if (p.z) {
       store_sums<kChunkStride>(z, z_rows);
       __syncwarp();  // the warp's rows of z are whole before they are stored
-      copy_rows<16, kChunk, kChunkStride>(z_rows, p.z + first * F + f, F, rows);
+      copy_rows<16, kChunk, kChunkStride>(z_rows, p.z + at.first * F + f, F, at.rows);
     }
 #pragma unroll
     for (int n = 0; n < kChunk / 8; ++n) {
@@ -85,7 +84,7 @@ __device__ void mlp_rows(const MlpForward& p) {
   }
   cp_async_wait<0>();
   __syncthreads();  // the residual is there for all, which with more than one chunk it has been since the second
-  end_branch<kC, kStride>(p.end, sums, own_rows, first, rows);
+  end_branch<kC, kStride>(p.end, sums, own_rows, at.first, at.rows);
 }
 
 template <int kC>

@@ -39,25 +39,24 @@ template <int kC>
 __device__ void class_losses(const LinearCrossEntropy& p) {
   constexpr int kStride = Shared<kC>::kStride, kTiles = kMostClasses / 8;
   Shared<kC>& shared = *dynamic_shared<Shared<kC>>();
-  const int V = static_cast<int>(p.rows.classes), own = warp_id() * 16;
-  const int64_t block_first = int64_t{blockIdx.x} * kRows, first = block_first + own;
-  const int block_rows = static_cast<int>(p.rows.rows - block_first), rows = block_rows - own;
-  fetch_tile<kRows, kC, kStride, kThreads>(p.x + block_first * kC, kC, block_rows, kC, shared.rows);
+  const int V = static_cast<int>(p.rows.classes);
+  const WarpRows at(p.rows.rows);
+  fetch_tile<kRows, kC, kStride, kThreads>(p.x + at.block_first * kC, kC, at.block_rows, kC, shared.rows);
   fetch_tile<kMostClasses, kC, kStride, kThreads>(p.weight, kC, V, kC, shared.weight);
   cp_async_commit();
   cp_async_wait<0>();
   __syncthreads();  // all of both is there
 
   const auto wanted = [V](int block) { return 16 * block < V; };
-  bfloat16* const own_rows = shared.rows + own * kStride;
+  bfloat16* const own_rows = shared.rows + at.own * kStride;
   float d[kTiles][4] = {};  // logits, then their gradients
   add_product_transposed<kC>(d, LeftRows<kStride>{own_rows}, shared.weight, wanted);
-  bfloat16* const dlogits = shared.dlogits + own * V;
+  bfloat16* const dlogits = shared.dlogits + at.own * V;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = pair_row() + 8 * half;
-    const int target = row < rows ? p.rows.targets[first + row] : 0;
-    const bool counts = row < rows && target != p.rows.ignore_index;
+    const int target = row < at.rows ? p.rows.targets[at.first + row] : 0;
+    const bool counts = row < at.rows && target != p.rows.ignore_index;
     float largest = -INFINITY, sum = 0, at_target = 0;
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
@@ -80,8 +79,8 @@ __device__ void class_losses(const LinearCrossEntropy& p) {
     }
     sum = row_sum(sum);
     at_target = row_sum(at_target);
-    if (pair_column() == 0 && row < rows)
-      p.losses[first + row] = counts ? std::log(sum) + (largest - at_target) * kLn2 : 0;
+    if (pair_column() == 0 && row < at.rows)
+      p.losses[at.first + row] = counts ? std::log(sum) + (largest - at_target) * kLn2 : 0;
     if (!p.dx) continue;
     const float upstream = p.upstream ? *p.upstream : 1.0f / static_cast<float>(p.rows.rows);
     const float share = upstream / sum;
@@ -103,9 +102,9 @@ __device__ void class_losses(const LinearCrossEntropy& p) {
   __syncwarp();  // all lanes have read x before dx takes its place
   store_sums<kStride>(dx, own_rows);
   __syncwarp();  // the warp's rows are whole before they are stored
-  copy_rows<16, kC, kStride>(own_rows, p.dx + first * kC, kC, rows);
-  const int count = (rows < 16 ? rows : 16) * V;
-  bfloat16* const to = p.dlogits + first * V;
+  copy_rows<16, kC, kStride>(own_rows, p.dx + at.first * kC, kC, at.rows);
+  const int count = (at.rows < 16 ? at.rows : 16) * V;
+  bfloat16* const to = p.dlogits + at.first * V;
   for (int i = lane_id() * 8; i < count; i += 32 * 8) {
     if (i + 8 <= count) {
       pack_at<8>(to + i) = pack_at<8>(dlogits + i);

@@ -1,19 +1,19 @@
 // The branches of a transformer's block, and its head with the loss.
+#include "bench/op_table/branches.h"
+
 #include <algorithm>
 #include <cmath>
-
-#include "bench/op_table/op_table.h"
 
 namespace galvan {
 namespace {
 
-// x and the residual, the first product's weight and bias, the last one's, the norm's.
+InputSpec weight(int64_t out, int64_t in) {
+  return {.shape = {out, in}, .scale = std::sqrt(3 / static_cast<double>(in))};
+}
+
 OpCase branch_case(std::string name, const Shape& x, int64_t hidden_out, int64_t hidden_in,
                    Attributes attributes = Attributes::object()) {
   const int64_t C = x.back();
-  const auto weight = [](int64_t out, int64_t in) -> InputSpec {
-    return {.shape = {out, in}, .scale = std::sqrt(3 / static_cast<double>(in))};
-  };
   return {std::move(name),
           {{.shape = x},
            {.shape = x},
@@ -24,14 +24,6 @@ OpCase branch_case(std::string name, const Shape& x, int64_t hidden_out, int64_t
            {.shape = {C}, .offset = 1.5},
            {.shape = {C}}},
           std::move(attributes)};
-}
-
-OpCase attention_case(std::string name, const Shape& x, int64_t heads) {
-  return branch_case(std::move(name), x, 3 * x.back(), x.back(), {{"heads", heads}});
-}
-
-OpCase mlp_case(std::string name, const Shape& x, int64_t hidden) {
-  return branch_case(std::move(name), x, hidden, hidden);
 }
 
 Outputs both(const AddNorm& y) { return {y.sum, y.normed}; }
@@ -70,16 +62,22 @@ Outputs loss_call(Inputs in, const Attributes&) {
                   .to(in[0].dtype()));
 }
 
-OpCase loss_case(std::string name, const Shape& x, int64_t classes) {
+}  // namespace
+
+OpCase attention_branch_case(std::string name, const Shape& x, int64_t heads) {
+  return branch_case(std::move(name), x, 3 * x.back(), x.back(), {{"heads", heads}});
+}
+
+OpCase mlp_branch_case(std::string name, const Shape& x, int64_t hidden) {
+  return branch_case(std::move(name), x, hidden, hidden);
+}
+
+OpCase linear_cross_entropy_case(std::string name, const Shape& x, int64_t classes) {
   Shape rows = x;
   rows.erase(rows.rank() - 1);
   return {std::move(name),
-          {{.shape = x},
-           {.shape = {classes, x.back()}, .scale = std::sqrt(3 / static_cast<double>(x.back()))},
-           {.shape = rows, .dtype = DType::i32, .below = classes}}};
+          {{.shape = x}, weight(classes, x.back()), {.shape = rows, .dtype = DType::i32, .below = classes}}};
 }
-
-}  // namespace
 
 std::vector<OpRow> branch_rows() {
   return {
@@ -91,8 +89,8 @@ std::vector<OpRow> branch_rows() {
              return 4 * (in[0].size(1) + in[2].size(0) + in[2].size(1)) + in[0].numel() / in[0].size(-1);
            },
        .twin = attention_twin,
-       .cases = {attention_case("2x3x6", {2, 3, 6}, 2), attention_case("1x1x4", {1, 1, 4}, 1)},
-       .bench = [](const Sizes& n) { return attention_case("narrow", narrow(n), 4); },
+       .cases = {attention_branch_case("2x3x6", {2, 3, 6}, 2), attention_branch_case("1x1x4", {1, 1, 4}, 1)},
+       .bench = [](const Sizes& n) { return attention_branch_case("narrow", narrow(n), 4); },
        .flops =
            [](Inputs in, const Outputs&) {
              return products(in) + 2.0 * double(in[0].numel()) * double(in[0].size(1) + 1);
@@ -105,8 +103,8 @@ std::vector<OpRow> branch_rows() {
              return 4 * (in[2].size(0) + 2 * in[2].size(1)) + in[0].numel() / in[0].size(-1);
            },
        .twin = mlp_twin,
-       .cases = {mlp_case("3x5 by 7", {3, 5}, 7), mlp_case("2x2x4 by 3", {2, 2, 4}, 3)},
-       .bench = [](const Sizes& n) { return mlp_case("narrow", narrow(n), 512); },
+       .cases = {mlp_branch_case("3x5 by 7", {3, 5}, 7), mlp_branch_case("2x2x4 by 3", {2, 2, 4}, 3)},
+       .bench = [](const Sizes& n) { return mlp_branch_case("narrow", narrow(n), 512); },
        .flops = [](Inputs in, const Outputs&) { return products(in); }},
       {.name = "linear_cross_entropy",
        .op = "linear_cross_entropy",
@@ -116,8 +114,9 @@ std::vector<OpRow> branch_rows() {
            [](Inputs in, const Attributes&) {
              return only(cross_entropy(linear(in[0], in[1]), in[2]).to(in[0].dtype()));
            },
-       .cases = {loss_case("2x3x5 of 7", {2, 3, 5}, 7), loss_case("4x3 of 2", {4, 3}, 2)},
-       .bench = [](const Sizes& n) { return loss_case("narrow", narrow(n), n.V); },
+       .cases = {linear_cross_entropy_case("2x3x5 of 7", {2, 3, 5}, 7),
+                 linear_cross_entropy_case("4x3 of 2", {4, 3}, 2)},
+       .bench = [](const Sizes& n) { return linear_cross_entropy_case("narrow", narrow(n), n.V); },
        .flops = [](Inputs in,
                    const Outputs&) { return 2.0 * double(in[0].numel()) * double(in[1].size(0)); }},
   };

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "bench/op_table/branches.h"
 #include "core/cuda_backend.h"
 #include "core/variants.h"
 #include "op_check.h"
@@ -32,12 +33,10 @@ Distance distance(const Tensor& got, const Tensor& want) {
 
 double size_of_values(const Tensor& x) { return distance(x, Tensor::zeros(x.shape())).root_mean_square; }
 
-// An op, what it is given, which inputs are left out, and which outputs have a gradient.
+// An op, the kernel that does it, what it is given, which inputs are left out, and which outputs have a gradient.
 struct KernelCase {
-  std::string op;
-  const char* kernel;
-  std::vector<InputSpec> inputs;
-  Attributes attributes = Attributes::object();
+  std::string op, kernel;
+  OpCase given;
   std::vector<size_t> without = {};
   std::array<bool, 2> used = {true, true};
 };
@@ -50,7 +49,7 @@ std::vector<Tensor> results(const KernelCase& c, std::span<const Tensor> inputs)
     xs.push_back(left_out ? Tensor() : inputs[i].detach());
     if (!left_out && is_floating(inputs[i].dtype())) leaves.push_back(xs.back().set_requires_grad());
   }
-  std::vector<Tensor> all = row_named(c.op).call(xs, c.attributes), used, dys;
+  std::vector<Tensor> all = row_named(c.op).call(xs, c.given.attributes), used, dys;
   for (size_t j = 0; j < all.size(); ++j) {
     if (!c.used[j]) continue;
     used.push_back(all[j]);
@@ -62,10 +61,9 @@ std::vector<Tensor> results(const KernelCase& c, std::span<const Tensor> inputs)
 }
 
 void check_kernel(const KernelCase& c) {
-  CAPTURE(c.inputs[0].shape);
-  CAPTURE(c.inputs[2].shape);
-  const std::vector<Tensor> narrow =
-      converted(make_inputs({c.op, c.inputs, c.attributes}, DType::f64), DType::bf16);
+  CAPTURE(c.given.inputs[0].shape);
+  CAPTURE(c.given.inputs[2].shape);
+  const std::vector<Tensor> narrow = converted(make_inputs(c.given, DType::f64), DType::bf16);
   const auto by = [&](const char* version) {
     const ChosenVariant chosen(variants_of(c.op, "cuda"), version);
     return results(c, on_card(narrow));
@@ -90,24 +88,15 @@ void check_kernel(const KernelCase& c) {
   }
 }
 
-// Of an MLP with so many hidden channels, or, with 0, of attention with heads of 32.
-KernelCase branch_case(const Shape& x, int64_t hidden) {
-  const int64_t C = x.back(), first = hidden > 0 ? hidden : 3 * C, last = hidden > 0 ? hidden : C;
-  const auto weight = [](int64_t out, int64_t in) -> InputSpec {
-    return {.shape = {out, in}, .scale = std::sqrt(3 / static_cast<double>(in))};
-  };
-  KernelCase c{.op = hidden > 0 ? "mlp_branch" : "attention_branch",
-               .kernel = hidden > 0 ? "mlp_rows" : "attention_sequence",
-               .inputs = {{.shape = x},
-                          {.shape = x},
-                          weight(first, C),
-                          {.shape = {first}},
-                          weight(C, last),
-                          {.shape = {C}},
-                          {.shape = {C}, .offset = 1.5},
-                          {.shape = {C}}}};
-  if (hidden == 0) c.attributes["heads"] = C / 32;
-  return c;
+// With heads of 32.
+KernelCase attention_case(const Shape& x) {
+  return {"attention_branch", "attention_sequence", attention_branch_case("attention", x, x.back() / 32)};
+}
+KernelCase mlp_case(const Shape& x, int64_t hidden) {
+  return {"mlp_branch", "mlp_rows", mlp_branch_case("mlp", x, hidden)};
+}
+KernelCase loss_case(const Shape& x, int64_t classes) {
+  return {"linear_cross_entropy", "class_losses", linear_cross_entropy_case("loss", x, classes)};
 }
 
 // In turn: with all; without biases; with a gradient of the sum alone; with one of its norm alone.
@@ -121,29 +110,19 @@ std::vector<KernelCase> each_way(const std::vector<KernelCase>& cases) {
   return all;
 }
 
-KernelCase loss_case(const Shape& x, int64_t classes) {
-  Shape rows = x;
-  rows.erase(rows.rank() - 1);
-  return {.op = "linear_cross_entropy",
-          .kernel = "class_losses",
-          .inputs = {{.shape = x},
-                     {.shape = {classes, x.back()}, .scale = 3 / std::sqrt(static_cast<double>(x.back()))},
-                     {.shape = rows, .dtype = DType::i32, .below = classes}}};
-}
-
 }  // namespace
 
 TEST_CASE("attention's branch as one kernel is as exact as its ops") {
   for (const KernelCase& c :
-       each_way({branch_case({2, 64, 128}, 0), branch_case({1, 48, 64}, 0), branch_case({2, 49, 64}, 0),
-                 branch_case({2, 63, 64}, 0), branch_case({3, 33, 64}, 0)}))
+       each_way({attention_case({2, 64, 128}), attention_case({1, 48, 64}), attention_case({2, 49, 64}),
+                 attention_case({2, 63, 64}), attention_case({3, 33, 64})}))
     check_kernel(c);
 }
 
 TEST_CASE("an MLP's branch as one kernel is as exact as its ops") {
   for (const KernelCase& c :
-       each_way({branch_case({2, 64, 128}, 512), branch_case({1, 65, 64}, 32), branch_case({2, 17, 64}, 64),
-                 branch_case({2, 5, 64}, 64), branch_case({3, 33, 64}, 96), branch_case({1, 1, 128}, 32)}))
+       each_way({mlp_case({2, 64, 128}, 512), mlp_case({1, 65, 64}, 32), mlp_case({2, 17, 64}, 64),
+                 mlp_case({2, 5, 64}, 64), mlp_case({3, 33, 64}, 96), mlp_case({1, 1, 128}, 32)}))
     check_kernel(c);
 }
 
@@ -154,9 +133,8 @@ TEST_CASE("a head and its loss as one kernel are as exact as their ops") {
 }
 
 TEST_CASE("a branch's gradients may come from anywhere in memory") {
-  for (const KernelCase& c : {branch_case({2, 40, 64}, 0), branch_case({3, 5, 64}, 32)}) {
-    const std::vector<Tensor> inputs =
-        on_card(converted(make_inputs({c.op, c.inputs, c.attributes}, DType::f64), DType::bf16));
+  for (const KernelCase& c : {attention_case({2, 40, 64}), mlp_case({3, 5, 64}, 32)}) {
+    const std::vector<Tensor> inputs = on_card(converted(make_inputs(c.given, DType::f64), DType::bf16));
     const int64_t n = inputs[0].numel();
     const auto gradients = [&](int64_t offset) {
       const Tensor dy = Tensor::uniform({n + 1}, {.low = -1, .seed = 1}).to(DType::bf16).to(kCuda);
@@ -165,7 +143,7 @@ TEST_CASE("a branch's gradients may come from anywhere in memory") {
       part.copy_(dy.slice(0, 0, n));
       std::vector<Tensor> xs;
       for (const Tensor& x : inputs) xs.push_back(x.detach().set_requires_grad());
-      const Outputs ys = row_named(c.op).call(xs, c.attributes);
+      const Outputs ys = row_named(c.op).call(xs, c.given.attributes);
       const Tensor upstream = part.reshape(inputs[0].shape());
       std::vector<std::vector<double>> values;
       for (const Tensor& dx : grad(ys, xs, std::vector{upstream, upstream})) values.push_back(dx.to_vector());

@@ -49,6 +49,24 @@ void check_count(const std::string& version, std::ptrdiff_t own, std::ptrdiff_t 
   CHECK(std::count(operations.begin(), operations.end(), "copy") == 0);
 }
 
+// Forward, backward, clipping, update and evaluation, with gradient accumulation, have the losses that they have on the CPU:
+// one by one, recorded, and replayed.
+void check_losses(TrainingKind kind) {
+  constexpr int64_t kSteps = 3;
+  TemporaryDirectory directory;
+  const auto train = [&](Device device, const char* folder) {
+    kind.device = device;
+    TrainingRun run(directory.path() / folder, kind, kSteps);
+    run.go();
+    return run.losses;
+  };
+  const std::vector<double> card = train(kCuda, "card"), host = train(kCpu, "host");
+  CAPTURE(std::string(name(kind.dtype)));
+  REQUIRE(card.size() == kSteps);
+  for (size_t k = 0; k < card.size(); ++k)
+    CHECK(std::fabs(card[k] - host[k]) <= static_cast<double>(k + 1) * tolerance(kind.dtype, 64, host[k]));
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -57,54 +75,22 @@ TEST_CASE(
   check_count("one_kernel", 37, 54);
 }
 
-// Forward, backward, clipping, update and evaluation, with dropout and gradient accumulation; one by one, recorded, and
-// replayed.
 TEST_CASE("steps of a very small model, in f32 and bf16, with every access checked") {
-  TemporaryDirectory directory;
-  for (const DType dtype : {DType::f32, DType::bf16}) {
-    const std::string kind = name(dtype);
-    CAPTURE(kind);
-    const ModelConfig model{.context = 8, .layers = 1, .heads = 2, .width = 16};
-    constexpr int64_t kSteps = 3;
-    const auto train = [&](Device device) {
-      TrainingRun run(directory.path() / (kind + (device == kCuda ? "-card" : "-host")),
-                      {.model = model,
-                       .device = device,
-                       .dtype = dtype,
-                       .adam = dtype == DType::bf16,
-                       .batch_size = 2,
-                       .accumulate = 2},
-                      kSteps);
-      run.go();
-      return run.losses;
-    };
-    const std::vector<double> card = train(kCuda), host = train(kCpu);
-    REQUIRE(card.size() == kSteps);
-    for (size_t k = 0; k < card.size(); ++k)
-      CHECK(std::fabs(card[k] - host[k]) <= static_cast<double>(k + 1) * tolerance(dtype, 64, host[k]));
-  }
+  for (const DType dtype : {DType::f32, DType::bf16})
+    check_losses({.model = {.context = 8, .layers = 1, .heads = 2, .width = 16},
+                  .dtype = dtype,
+                  .adam = dtype == DType::bf16,
+                  .batch_size = 2,
+                  .accumulate = 2});
 }
 
-TEST_CASE("steps of a small model whose branches are one kernel each, with every access checked") {
-  TemporaryDirectory directory;
-  constexpr int64_t kSteps = 3;
-  const auto train = [&](Device device) {
-    TrainingRun run(directory.path() / (device == kCuda ? "card" : "host"),
-                    {.model = {.context = 40, .layers = 1, .heads = 2, .width = 64},
-                     .device = device,
-                     .dtype = DType::bf16,
-                     .adam = true,
-                     .dropout = 0,
-                     .batch_size = 2,
-                     .accumulate = 2},
-                    kSteps);
-    run.go();
-    return run.losses;
-  };
-  const std::vector<double> card = train(kCuda), host = train(kCpu);
-  REQUIRE(card.size() == kSteps);
-  for (size_t k = 0; k < card.size(); ++k)
-    CHECK(std::fabs(card[k] - host[k]) <= static_cast<double>(k + 1) * tolerance(DType::bf16, 64, host[k]));
+TEST_CASE("steps of a small model in kernels for narrow rows, with every access checked") {
+  check_losses({.model = {.context = 40, .layers = 1, .heads = 2, .width = 64},
+                .dtype = DType::bf16,
+                .adam = true,
+                .dropout = 0,
+                .batch_size = 2,
+                .accumulate = 2});
 }
 
 TEST_CASE("steps of two replicas of a very small model in one, with every access checked") {
